@@ -1,0 +1,87 @@
+"""Entry: a value, how long it is good for, and what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import Any
+
+from cache._tags import Tag, epoch
+
+NEVER = math.inf
+
+
+class Guard:
+    """What a hit has to verify beyond the deadline that its reader checks anyway.
+
+    ``tags`` is everything the value rests on, its own tags and those of all it was computed from. ``seen`` is the
+    epoch in which they were last found alive: while no tag has died since, nothing has to be looked at. A guard that
+    is ``strict`` sends every hit the long way: so a deadline reaches a reader that does not look at deadlines, and a
+    kept error one that returns values.
+    """
+
+    __slots__ = ("seen", "strict", "tags")
+
+    def __init__(self, tags: tuple[Tag, ...], *, strict: bool) -> None:
+        self.tags = tags
+        self.strict = strict
+        self.seen: object = None if strict else epoch.now
+
+    def is_alive(self) -> bool:
+        return not any(tag.dead for tag in self.tags)
+
+    def renew(self) -> bool:
+        """Whether a hit need look no further; remembers it until the next tag dies."""
+        now = epoch.now  # read first: a tag that dies while the tags are looked at must be noticed next time
+        if self.strict or not self.is_alive():
+            return False
+        self.seen = now
+        return True
+
+
+class Failure:
+    """A loader's exception, kept as a value because ``cache_errors`` asks for it."""
+
+    __slots__ = ("error", "traceback")
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self.traceback = error.__traceback__
+
+    def reraise(self) -> Any:
+        # The traceback of the load, not one that grows with every caller.
+        raise self.error.with_traceback(self.traceback)
+
+
+class Entry:
+    """One stored value.
+
+    ``guard`` is None exactly if a reader that checks the deadline has nothing else to verify. ``tick`` is the
+    moment of the last use and ``bucket`` the policy's place for it.
+    """
+
+    __slots__ = ("bucket", "exp", "guard", "key", "tick", "value")
+
+    value: Any
+    exp: float
+    guard: Guard | None
+    tick: float
+    key: Hashable
+    bucket: Any
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether the value may be served at ``now``."""
+        guard = self.guard
+        return self.exp > now and (guard is None or guard.seen is epoch.now or guard.is_alive())
+
+
+def make_entry(key: Hashable, value: Any, exp: float, tags: tuple[Tag, ...], *, reader_checks_exp: bool) -> Entry:
+    """An entry whose guard says exactly what a hit must still verify."""
+    entry = Entry()
+    entry.key = key
+    entry.value = value
+    entry.exp = exp
+    entry.bucket = None
+    strict = (exp != NEVER and not reader_checks_exp) or type(value) is Failure
+    entry.guard = Guard(tags, strict=strict) if tags or strict else None
+    return entry

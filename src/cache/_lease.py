@@ -1,0 +1,274 @@
+"""Lease: the stamp that a load takes before it reads anything, and that proves what its result may be used for.
+
+A load in progress rests on its own key and on everything that it has read so far. The lease hears of it when one of
+these is invalidated, and passes the news on to the loads that wait for it, so that the four questions below are
+answered at any moment without looking at anything else:
+
+* ``clean``: nothing it rests on was invalidated, and nothing was read during a mutation: the result may be stored.
+* ``joinable``: whoever asks for the key now may be given this result.
+* ``chained``: whoever asks for the key now waits for a new load that begins when this one has ended.
+* ``deadline``: the moment up to which everything it has read is good.
+
+The three turns that a lease can take, from mild to grave: *detach* (newcomers load for themselves), *dirty* (and the
+result is not stored), *spoil* (and newcomers queue, since what they would load cannot be stored either).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable
+from contextvars import ContextVar
+from typing import Final
+
+from cache._entry import Entry
+from cache._step import step
+from cache._tags import ALL, ANY, Domain, Keyspace, Namespace, Tag
+
+QUEUED: Final = 0
+RUNNING: Final = 1
+DONE: Final = 2
+
+DETACH: Final = 0
+DIRTY: Final = 1
+SPOIL: Final = 2
+
+#: A load that has read more than this remembers whole caches in place of single keys.
+MANY = 256
+
+
+#: The load, if any, whose loader the current context is in.
+frame: ContextVar[Lease | None] = ContextVar("cache.frame", default=None)
+
+#: The tracked loads in progress. While it is empty, no reader need ask for its frame.
+running: set[Lease] = set()
+
+
+def current_frame() -> Lease | None:
+    """The frame of this context, unless its load has ended and left this context behind."""
+    lease = frame.get()
+    return None if lease is None or lease.state == DONE else lease
+
+
+class Lease:
+    """One load: queued (it has read nothing yet), running, or done.
+
+    ``above`` are the loads that wait for this one, by the waiter through which they do; ``parent`` is the load
+    inside whose loader this one runs inline; ``successor`` the queued load of the same key that begins when this
+    one ends. All three point from what is waited for to what waits.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "above",
+        "chained",
+        "clean",
+        "deadline",
+        "joinable",
+        "key",
+        "names",
+        "keyspace",
+        "parent",
+        "state",
+        "successor",
+        "suspects",
+        "tags",
+        "tracked",
+        "undecided_in",
+    )
+
+    def __init__(
+        self,
+        keyspace: Keyspace,
+        key: Hashable,
+        *,
+        names: Iterable[tuple[Domain, Hashable]] = (),
+        undecided_in: Namespace | None = None,
+        tracked: bool = True,
+        parent: Lease | None = None,
+    ) -> None:
+        self.keyspace = keyspace
+        self.key = key
+        self.names = names
+        self.undecided_in = undecided_in
+        self.tracked = tracked
+        self.parent = parent
+        self.state = QUEUED
+        self.clean = True
+        self.joinable = False
+        self.chained = False
+        self.deadline = math.inf
+        self.above: dict[object, Lease] = {}
+        self.successor: Lease | None = None
+        self.suspects: set[Hashable] = set()
+        self.tags: set[Tag] = set()
+
+    # -- its life ----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Go ahead: start, and have the load launched when the step is over."""
+        self.start()
+        step.launches.append(self)
+
+    def launch(self) -> None:
+        """Set the load going; called outside the step."""
+
+    def start(self) -> None:
+        """From here on whatever is invalidated counts. A load that begins during a mutation is spoiled at once."""
+        self.state = RUNNING
+        self.joinable = True
+        if self.tracked:
+            running.add(self)
+        in_window = bool(self.keyspace.windows_on(self.key))
+        for domain, name in self.names:
+            in_window = in_window or bool(domain.windows_on(name))
+            self._rest_on(domain.tag(name))
+        if self.undecided_in is not None:
+            self.undecided_in.undecided.add(self)
+            if self.undecided_in.is_changing():
+                self.detach()
+                self.chained = True
+        if in_window:
+            self.spoil()
+
+    def decide(self, names: Iterable[str]) -> None:
+        """The tags computed from the result are known: it rests on them since it began."""
+        namespace = self.undecided_in
+        if namespace is None:
+            return
+        for name in names:
+            if namespace.windows_on(name):
+                self.spoil()
+            elif name in self.suspects:
+                self.dirty()
+            else:
+                self._rest_on(namespace.tag(name))
+
+    def close(self) -> None:
+        """The load has ended, or nobody waits for it any more: from here on nothing it reads counts."""
+        if self.state == DONE:
+            return
+        self.state = DONE
+        running.discard(self)
+        for tag in self.tags:
+            tag.readers.discard(self)
+        if self.undecided_in is not None:
+            self.undecided_in.undecided.discard(self)
+        successor, self.successor = self.successor, None
+        if successor is not None:
+            successor.begin()
+
+    # -- what it rests on --------------------------------------------------------------------------------------
+
+    def rest_on(self, tags: Iterable[Tag], deadline: float = math.inf, clock: Callable[[], float] | None = None) -> None:
+        """The load has read something that rests on ``tags`` and is good up to ``deadline`` on ``clock``."""
+        if self.state == DONE or not self.tracked:
+            return
+        for tag in tags:
+            self._rest_on(tag)
+        if deadline != math.inf:
+            if clock is not None and clock is not self.keyspace.clock:
+                deadline = self.keyspace.clock() + (deadline - clock())
+            self.deadline = min(self.deadline, deadline)
+        if len(self.tags) > MANY:
+            self._coarsen()
+
+    def rest_on_key(self, domain: Domain, key: Hashable) -> None:
+        """The load is about to read ``key`` of another cache: from here on its invalidation counts."""
+        if self.state == DONE or not self.tracked:
+            return
+        self.rest_on((domain.tag(key), domain.tag(ALL)))
+        if domain.windows_on(key):
+            self.spoil()
+
+    def rest_on_entry(self, entry: Entry, clock: Callable[[], float]) -> None:
+        """The load has read a stored value."""
+        self.rest_on(() if entry.guard is None else entry.guard.tags, entry.exp, clock)
+
+    def _rest_on(self, tag: Tag) -> None:
+        if tag in self.tags or tag.home.tags.get(ANY) in self.tags:
+            return
+        self.tags.add(tag)
+        tag.readers.add(self)
+        if tag.dead:
+            self.dirty()
+
+    def _coarsen(self) -> None:
+        """In every domain of which it has read many names, rest on anything in it instead of on each."""
+        names_of: dict[Domain, list[Tag]] = {}
+        for tag in self.tags:
+            names_of.setdefault(tag.home, []).append(tag)
+        for domain, tags in names_of.items():
+            if len(tags) * 4 >= MANY or len(tags) * len(names_of) >= MANY:
+                anything = domain.tag(ANY)
+                for tag in tags:
+                    self.tags.discard(tag)
+                    tag.readers.discard(self)
+                self.tags.add(anything)
+                anything.readers.add(self)
+
+    def hand_up(self, exp: float) -> None:
+        """The loads that wait for this one rest on what it rests on, and are good no longer than ``exp``."""
+        if self.tracked and self.above:
+            for above in set(self.above.values()):
+                above.rest_on(self.tags, exp, self.keyspace.clock)
+
+    # -- the three turns ---------------------------------------------------------------------------------------
+
+    def detach(self) -> None:
+        """Newcomers do not join."""
+        self._spread(DETACH)
+
+    def dirty(self) -> None:
+        """Something it rests on was invalidated: those who wait get the result, nobody else does."""
+        self._spread(DIRTY)
+
+    def spoil(self) -> None:
+        """It has read something during a mutation of it."""
+        self._spread(SPOIL)
+
+    def suspect(self, name: Hashable) -> None:
+        """A tag was invalidated that may turn out to be this load's."""
+        self.suspects.add(name)
+        self.detach()
+
+    def _spread(self, turn: int) -> None:
+        # A worklist: loads may wait for one another over more levels than the stack has room for.
+        todo = [self]
+        while todo:
+            lease = todo.pop()
+            if lease.state != RUNNING or not lease._turn(turn):
+                continue
+            if lease.tracked:
+                todo.extend(above for above in lease.above.values() if above.tracked)
+            if lease.parent is not None:
+                todo.append(lease.parent)
+
+    def _turn(self, turn: int) -> bool:
+        clean = self.clean and turn == DETACH
+        chained = turn == SPOIL or (self.chained and turn == DETACH)
+        if not self.joinable and clean == self.clean and chained == self.chained:
+            return False
+        self.joinable, self.clean, self.chained = False, clean, chained
+        if clean:
+            # It may still be stored, but the next load of its key takes its place where invalidations look for it.
+            self._rest_on(self.keyspace.tag(self.key))
+            self._rest_on(self.keyspace.tag(ALL))
+        if not chained and self.successor is not None:
+            successor, self.successor = self.successor, None
+            successor.begin()
+        return True
+
+    def find_above(self, keyspace: Keyspace, key: Hashable) -> Lease | None:
+        """The load of ``key`` that waits, directly or not, for this one: to wait for it from here would never end."""
+        seen: set[Lease] = set()
+        todo: list[Lease] = [self]
+        while todo:
+            lease = todo.pop()
+            if lease in seen:
+                continue
+            seen.add(lease)
+            if lease.keyspace is keyspace and lease.key == key:
+                return lease
+            todo.extend(lease.above.values())
+            todo.extend(waiting for waiting in (lease.parent, lease.successor) if waiting is not None)
+        return None

@@ -1,0 +1,94 @@
+"""Step: one indivisible change of everything that loads, mutations and entries share.
+
+There is one lock for the whole process, because what one cache invalidates may rest in any other: locks per cache
+would have to be taken in an order that the data decides, and would deadlock. No hit takes it.
+
+Nothing of a stranger runs under it. Loaders are started, and dropped values finalised, after it is released; and a
+finalizer that the garbage collector runs in the middle of a step, on the same thread, has its call put off to the
+end of the step.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+logger = logging.getLogger("cache")
+
+
+class Launchable(Protocol):
+    def launch(self) -> None: ...
+
+
+class Step:
+    """``with step:`` around every change; ``step.run(change)`` around those that a finalizer might ask for.
+
+    ``launches`` and ``doomed`` are filled during the step: loads to set going, and values to let go of, when the
+    lock has been released.
+    """
+
+    __slots__ = ("_depth", "_lock", "_put_off", "doomed", "launches", "let_go")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._put_off: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.launches: list[Launchable] = []
+        self.doomed: list[Any] = []
+        #: Drops what is doomed; replaced where there are event loops that must not be held up by it.
+        self.let_go: Callable[[list[Any]], None] = list.clear
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        if self._depth > 1:
+            self._depth -= 1
+            self._lock.release()
+            return
+        launches: list[Launchable] = []
+        doomed: list[Any] = []
+        try:
+            while self._put_off:
+                self._run_put_off(*self._put_off.pop(0))
+        finally:
+            if self.launches:
+                launches, self.launches = self.launches, launches
+            if self.doomed:
+                doomed, self.doomed = self.doomed, doomed
+            self._depth -= 1
+            self._lock.release()
+        if doomed:
+            self.let_go(doomed)
+        if launches:
+            self._launch(iter(launches))
+
+    def _launch(self, launches: Iterator[Launchable]) -> None:
+        try:
+            for launchable in launches:
+                launchable.launch()
+        except BaseException:  # a loader started here and now was interrupted: the others still have to start
+            self._launch(launches)
+            raise
+
+    def _run_put_off(self, change: Callable[..., bool], args: tuple[Any, ...]) -> None:
+        try:
+            change(*args)
+        except Exception:  # the finalizer that asked for it is gone, and the caller of this step is innocent
+            logger.exception("An invalidation asked for by a finalizer failed: %r%r", change, args)
+
+    def run(self, change: Callable[..., bool], *args: Any) -> bool:
+        """``change(*args)`` as one step, or, inside a step of this thread, put off to its end (then False)."""
+        with self._lock:
+            if self._depth:
+                self._put_off.append((change, args))
+                return False
+            with self:
+                return change(*args)
+
+
+#: The one step of this process.
+step = Step()

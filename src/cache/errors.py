@@ -1,0 +1,33 @@
+"""What the cache itself refuses. Everything else that is raised is the caller's own exception, unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+
+class CacheError(Exception):
+    """The root of all errors that are the cache's own."""
+
+
+class CacheCycleError(CacheError):
+    """A load needs, directly or through other loads, the key that it is loading: it could only wait for itself.
+
+    Raised in the caller that would close the cycle; ``key`` is what it asked for, ``waiting`` the key whose
+    load asked, and the load of ``key`` already waits for the load of ``waiting``.
+    """
+
+    def __init__(self, cache: str, key: Hashable, waiting_cache: str, waiting: Hashable) -> None:
+        self.key = key
+        self.waiting = waiting
+        super().__init__(
+            f"{waiting_cache}[{waiting!r}] is being loaded and asks for {cache}[{key!r}], whose load is waiting for "
+            f"{waiting_cache}[{waiting!r}]: neither could ever end. Let one of the two loaders call the undecorated "
+            f"function, or split the value that both need into a key of its own."
+        )
+
+
+class LoadCancelled(CacheError):
+    """The load that a caller waited for was cancelled, not the caller itself.
+
+    Either the loader raised ``CancelledError`` (which is then the ``__cause__``), or the cache was closed.
+    """
