@@ -1,0 +1,230 @@
+"""Store: the entries of one cache and its loads in progress, always changed together, inside a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from cache._entry import NEVER, Entry, make_entry
+from cache._lease import Lease
+from cache._policy import LRU
+from cache._step import step
+from cache._tags import ALL, Domain, Keyspace, Tag
+from cache._window import Window, enclosing
+
+#: How many entries each insertion looks at, to drop those that nobody will ever be served again.
+INSPECTED = 2
+
+
+class Store(Keyspace):
+    """Entries by key, with the loads in progress by event loop and key.
+
+    Invariants: no key that a mutation covers has an entry, because its begin removed it and nothing is stored before
+    its end; so a hit need not look at mutations. ``data`` and ``policy`` hold the same entries.
+
+    ``tick`` counts insertions and hits, so that hits are what remains of it.
+    """
+
+    __slots__ = (
+        "coalesced",
+        "data",
+        "evictions",
+        "expirations",
+        "fenced",
+        "flights",
+        "inserts",
+        "invalidations",
+        "load_errors",
+        "loads",
+        "maxsize",
+        "misses",
+        "mortal",
+        "policy",
+        "reader_checks_exp",
+        "tick",
+    )
+
+    def __init__(
+        self, name: str, maxsize: int | None, clock: Callable[[], float], *, reader_checks_exp: bool
+    ) -> None:
+        super().__init__(name, clock)
+        self.maxsize = maxsize
+        self.reader_checks_exp = reader_checks_exp
+        self.data: dict[Hashable, Entry] = {}
+        self.policy = LRU(maxsize)
+        self.flights: dict[object, dict[Hashable, Lease]] = {}
+        self.mortal = False
+        self.reset_metrics()
+
+    # -- metrics -----------------------------------------------------------------------------------------------
+
+    def reset_metrics(self) -> None:
+        """Count from zero again; only when there is no entry, whose tick would lie in the future."""
+        self.tick = self.inserts = float(0)
+        self.misses = self.loads = self.load_errors = self.coalesced = 0
+        self.evictions = self.expirations = self.invalidations = self.fenced = 0
+
+    def metrics(self) -> dict[str, int | float]:
+        hits = int(self.tick - self.inserts)
+        calls = hits + self.misses
+        return {
+            "hits": hits,
+            "misses": self.misses,
+            "size": len(self.data),
+            "hit_rate": hits / calls if calls else 0.0,
+            "loads": self.loads,
+            "load_errors": self.load_errors,
+            "coalesced": self.coalesced,
+            "evictions": self.evictions,
+            "expirations": self.expirations,
+            "invalidations": self.invalidations,
+            "fenced": self.fenced,
+        }
+
+    # -- entries -----------------------------------------------------------------------------------------------
+
+    def touch(self, entry: Entry) -> None:
+        """Count a hit."""
+        self.tick = entry.tick = self.tick + 1.0
+
+    def fresh(self, key: Hashable) -> Entry | None:
+        """The entry of ``key`` if it may be served; one that may not is dropped on the way."""
+        entry = self.data.get(key)
+        if entry is None:
+            return None
+        if entry.is_fresh(self.clock()):
+            return entry
+        self._drop_unfit(entry)
+        return None
+
+    def put(self, key: Hashable, value: Any, exp: float, tags: tuple[Tag, ...]) -> bool:
+        """Store a value, making room for it. False if this cache stores nothing."""
+        if self.maxsize == 0:
+            return False
+        entry = make_entry(key, value, exp, tags, reader_checks_exp=self.reader_checks_exp)
+        old = self.data.get(key)
+        if old is not None:
+            self._remove(old)
+        self.mortal = self.mortal or entry.guard is not None or exp != NEVER
+        if self.mortal:
+            self._inspect()
+        self.inserts += 1.0
+        self.tick = entry.tick = self.tick + 1.0
+        self.data[key] = entry
+        self.policy.add(entry)
+        if self.maxsize is not None and len(self.data) > self.maxsize:
+            victim = self.policy.evict(self.tick)
+            del self.data[victim.key]
+            step.doomed.append(victim)
+            self.evictions += 1
+        return True
+
+    def _inspect(self) -> None:
+        now = self.clock()
+        for _ in range(INSPECTED):
+            entry = self.policy.inspect()
+            if entry is not None and not entry.is_fresh(now):
+                self._drop_unfit(entry)
+
+    def _drop_unfit(self, entry: Entry) -> None:
+        guard = entry.guard
+        if guard is not None and not guard.is_alive():
+            self.invalidations += 1
+        else:
+            self.expirations += 1
+        self._remove(entry)
+
+    def _remove(self, entry: Entry) -> None:
+        del self.data[entry.key]
+        self.policy.discard(entry)
+        step.doomed.append(entry)
+
+    # -- setting from outside ----------------------------------------------------------------------------------
+
+    def assign(self, key: Hashable, value: Any, ttl: float | None, names: tuple[tuple[Domain, Hashable], ...]) -> bool:
+        """Store what the caller says is the truth. During mutations only their own body may, and at their end."""
+        windows = self._covering(key, names)
+        own = tuple(enclosing())
+        self.invalidate(key)
+        if windows:
+            if all(window in own for window in windows) and all(window.may_hold(names) for window in windows):
+                outermost = [window for window in own if window in windows][-1]
+                outermost.held[self, key] = lambda: self.assign(key, value, ttl, names)
+            return False
+        exp = NEVER if ttl is None else self.clock() + ttl
+        if ttl == 0:
+            return False
+        return self.put(key, value, exp, tuple(domain.tag(name) for domain, name in names))
+
+    def _covering(self, key: Hashable, names: tuple[tuple[Domain, Hashable], ...]) -> list[Window]:
+        covering = self.windows_on(key)
+        for domain, name in names:
+            covering += domain.windows_on(name)
+        return covering
+
+    # -- loads -------------------------------------------------------------------------------------------------
+
+    def finish(self, lease: Lease, value: Any, ttl: float | None, *, replaces: bool = False) -> None:
+        """A load has its result: store it if its lease allows, and tell those who wait what it rests on."""
+        now = self.clock()
+        exp = min(NEVER if ttl is None else now + ttl, lease.deadline)
+        if not lease.clean:
+            self.fenced += 1
+        elif replaces:
+            # Whatever was computed from the value that goes now rests on the key.
+            own = self.tags.get(lease.key)
+            if own is not None:
+                lease.tags.discard(own)
+                own.readers.discard(lease)
+            self.kill(lease.key)
+        if lease.clean and exp > now:
+            self.put(lease.key, value, exp, tuple(lease.tags))
+        lease.hand_up(exp)
+
+    # -- invalidation ------------------------------------------------------------------------------------------
+
+    def invalidate(self, name: Hashable) -> bool:
+        """Drop the entry, fence and detach the loads in progress, kill what rests on it; True if an entry went."""
+        if name is ALL:
+            return self.invalidate_all()
+        # Everything is looked up before anything changes: a key's __eq__ may raise.
+        entry = self.data.get(name)
+        flights = [board[name] for board in self.flights.values() if name in board]
+        windows = self.windows_on(name)
+        self.tags.get(name)
+        served = entry is not None and entry.is_fresh(self.clock())
+        if entry is not None:
+            self.invalidations += 1
+            self._remove(entry)
+        self._fence(flights, windows)
+        for window in windows:
+            window.held.pop((self, name), None)
+        self.kill(name)
+        return served
+
+    def invalidate_all(self) -> bool:
+        """The same for every key, in time that does not depend on how many there are."""
+        data, self.data = self.data, {}
+        step.doomed.append((data, self.policy))
+        self.policy = LRU(self.maxsize)
+        self.invalidations += len(data)
+        for board in self.flights.values():
+            for key, flight in tuple(board.items()):
+                self._fence([flight], self.windows_on(key))
+        for window in [window for windows in self.windows.values() for window in windows]:
+            for domain, key in tuple(window.held):
+                if domain is self:
+                    del window.held[domain, key]
+        self.kill(ALL)
+        return bool(data)
+
+    @staticmethod
+    def _fence(flights: list[Lease], windows: list[Window]) -> None:
+        for flight in flights:
+            if windows:
+                flight.spoil()
+            else:
+                flight.dirty()
+
+
