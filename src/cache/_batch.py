@@ -1,0 +1,190 @@
+"""Batch: many missing keys, one call of the loader.
+
+Each key keeps a flight of its own, queued while the batch collects, begun when it is sent, and judged for itself at
+the end: a key that was invalidated meanwhile is given to those who had asked and not stored; its neighbours are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from inspect import isawaitable
+from types import MethodType
+from typing import Any
+
+from cache._flight import Flight, Recipe
+from cache._lease import DONE, Lease
+from cache._loads import Loads
+from cache._step import step
+from cache._tags import Sentinel
+
+BatchLoader = Callable[[list[Any]], Any]
+
+
+def _identity(loader: BatchLoader) -> Hashable:
+    # A bound method is a new object at every access; anything else is the same loader only if it is the same object.
+    return loader if isinstance(loader, MethodType) else id(loader)
+
+
+class Batches:
+    """The batches of one cache that are still collecting, by loop and loader."""
+
+    __slots__ = ("collecting", "loads", "max_size", "window")
+
+    def __init__(self, loads: Loads, window: float, max_size: int) -> None:
+        self.loads = loads
+        self.window = window
+        self.max_size = max_size
+        self.collecting: dict[tuple[asyncio.AbstractEventLoop, Hashable], Batch] = {}
+
+    def flight_maker(self, loader: BatchLoader) -> Callable[..., KeyFlight]:
+        """Makes flights that load through ``loader``."""
+
+        def make(key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool) -> KeyFlight:
+            return KeyFlight(self, loader, key, recipe, loop, anew=anew)
+
+        return make
+
+    def collect(self, flight: KeyFlight) -> None:
+        """Put a queued flight, on its own loop, into the batch that is collecting for its loader."""
+        name = (flight.loop, _identity(flight.loader))
+        batch = self.collecting.get(name)
+        if batch is None:
+            for other in [name for name in self.collecting if name[0].is_closed()]:
+                del self.collecting[other]
+            batch = self.collecting[name] = Batch(self, name, flight)
+        batch.take(flight)
+
+
+class KeyFlight(Flight):
+    """The flight of one key of a batch: it has no task, the batch has."""
+
+    __slots__ = ("batch", "batches", "loader")
+
+    def __init__(
+        self,
+        batches: Batches,
+        loader: BatchLoader,
+        key: Hashable,
+        recipe: Recipe,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        anew: bool,
+    ) -> None:
+        super().__init__(batches.loads, key, recipe, loop, anew=anew)
+        self.batches = batches
+        self.loader = loader
+        self.batch: Batch | None = None
+
+    def begin(self) -> None:
+        """Join a batch when the step is over; nothing is read before it is sent."""
+        self.predecessor = None
+        step.launches.append(self)
+
+    def _go(self) -> None:
+        if self.state != DONE:
+            self.batches.collect(self)
+        elif self.batch is not None:
+            self.batch.forget(self)
+
+
+class Batch(Flight):
+    """The load of a batch: what its loader reads, every one of its keys rests on.
+
+    It has no waiters of its own and is found by no key; it ends with the last of its keys.
+    """
+
+    __slots__ = ("batches", "flights", "loader", "name", "sender")
+
+    def __init__(self, batches: Batches, name: tuple[asyncio.AbstractEventLoop, Hashable], first: KeyFlight) -> None:
+        super().__init__(batches.loads, Sentinel("batch"), Recipe(self._load, _unused), first.loop, anew=False)
+        self.context = first.context.copy()
+        self.batches = batches
+        self.name = name
+        self.loader = first.loader
+        self.flights: dict[Hashable, KeyFlight] = {}
+        self.sender = (
+            first.loop.call_later(batches.window, self.send) if batches.window else first.loop.call_soon(self.send)
+        )
+
+    def take(self, flight: KeyFlight) -> None:
+        flight.batch = self
+        self.flights[flight.key] = flight
+        if len(self.flights) >= self.batches.max_size:
+            self.send()
+
+    def forget(self, flight: KeyFlight) -> None:
+        """Nobody waits for this key any more; with the last key the batch dies."""
+        if self.flights.get(flight.key) is flight:
+            del self.flights[flight.key]
+            self.above.pop(flight, None)
+        if not self.flights:
+            self._stop_collecting()
+            self._drop()
+
+    def send(self) -> None:
+        """Call the loader with the keys collected so far: here they begin to read."""
+        self._stop_collecting()
+        with step:
+            self.flights = {key: flight for key, flight in self.flights.items() if flight.state != DONE}
+            if not self.flights:
+                return
+            Lease.start(self)
+            for flight in self.flights.values():
+                self.above[flight] = flight
+                flight.start()
+        self.take_off()
+
+    def _stop_collecting(self) -> None:
+        self.sender.cancel()
+        if self.batches.collecting.get(self.name) is self:
+            del self.batches.collecting[self.name]
+
+    async def _load(self) -> Any:
+        keys = list(self.flights)
+        value = self.loader(list(keys))
+        if isawaitable(value):
+            value = await value
+        if isinstance(value, Mapping):
+            return {key: value[key] if key in value else None for key in keys}
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            if len(value) != len(keys):
+                raise ValueError(
+                    f"The batch loader {self.loader!r} was given {len(keys)} keys and returned a sequence of "
+                    f"{len(value)} values: return one value for each key, in their order, or a mapping."
+                )
+            return dict(zip(keys, value, strict=True))
+        raise TypeError(
+            f"The batch loader {self.loader!r} returned {type(value).__name__}: return a mapping of keys to values, "
+            f"or a sequence of one value for each key in their order."
+        )
+
+    def land(self, value: dict[Hashable, Any], ttl: float | None, tags: tuple[str, ...] = ()) -> None:
+        for flight in self._release():
+            try:
+                result = value[flight.key]
+                flight_ttl = flight.recipe.ttl_of(result)
+                tags_of = flight.recipe.tags_of
+                flight_tags = () if tags_of is None else tuple(tags_of(result))
+            except Exception as error:  # the caller's own ttl or tags function: it belongs to those who wait
+                flight.fail(error)
+            else:
+                flight.land(result, flight_ttl, flight_tags)
+
+    def fail(self, error: BaseException) -> None:
+        for flight in self._release():
+            flight.fail(error)
+
+    def _release(self) -> list[KeyFlight]:
+        """End, and leave to each key what the loader has read."""
+        with step:
+            flights = list(self.flights.values())
+            self.hand_up(self.deadline)
+            self.flights = {}
+            self._conclude()
+        return flights
+
+
+def _unused(_: object) -> float | None:
+    """The keys of a batch have each their own ttl."""
+    return None

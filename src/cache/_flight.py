@@ -1,0 +1,267 @@
+"""Flight: one shared load in progress, with those who wait for it.
+
+The load runs in a task of its own, in the context of the caller who began it, so that cancelling any caller touches
+nobody else; it is cancelled when the last of them has left. Every caller waits on a future of its own. A flight
+belongs to one event loop, and callers on another loop load for themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Hashable, Iterable
+from contextvars import copy_context
+from inspect import isawaitable
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from cache._entry import Failure
+from cache._lease import DONE, Lease, frame
+from cache._step import step
+from cache._tags import Domain, Namespace
+from cache.errors import LoadCancelled
+
+if TYPE_CHECKING:
+    from cache._loads import Loads
+
+#: Loads that start at once, without a turn of the loop, nest on the stack: this many at most.
+EAGER_DEPTH = 32
+_HAS_EAGER_START = sys.version_info >= (3, 12)
+
+
+class Recipe:
+    """How one call loads its key, and what becomes of the result.
+
+    ``names`` are the tags known before the load; those that ``tags_of`` computes from the result belong to
+    ``undecided_in``. ``ttl_of`` gives the seconds to keep the result, None for ever.
+    """
+
+    __slots__ = ("load", "names", "tags_of", "ttl_of", "undecided_in")
+
+    def __init__(
+        self,
+        load: Callable[..., Any],
+        ttl_of: Callable[[Any], float | None],
+        names: tuple[tuple[Domain, Hashable], ...] = (),
+        undecided_in: Namespace | None = None,
+        tags_of: Callable[[Any], Iterable[str]] | None = None,
+    ) -> None:
+        self.load = load
+        self.ttl_of = ttl_of
+        self.names = names
+        self.undecided_in = undecided_in
+        self.tags_of = tags_of
+
+
+_SPENT = Recipe(lambda: None, lambda _: None)
+
+
+class _Depth(threading.local):
+    """How many loads are being started inside one another on this thread's stack."""
+
+    now = 0
+
+
+_depth = _Depth()
+
+
+def start_task(coroutine: Coroutine[Any, Any, None], flight: Flight, name: str) -> asyncio.Task[None]:
+    """A task for ``coroutine`` on the flight's loop, in the flight's context, begun at once where that is possible.
+
+    Not begun at once under a task factory, which may have its own idea of what a task is, nor deep in the stack.
+    """
+    loop, context = flight.loop, flight.context
+    if loop.get_task_factory() is not None:
+        return context.run(loop.create_task, coroutine)
+    if not _HAS_EAGER_START or _depth.now >= EAGER_DEPTH:
+        return loop.create_task(coroutine, name=name, context=context)
+    _depth.now += 1
+    try:
+        eager: Any = asyncio.Task  # its eager_start is not known to the stubs of older versions
+        task: asyncio.Task[None] = eager(coroutine, loop=loop, name=name, context=context, eager_start=True)
+    finally:
+        _depth.now -= 1
+    return task
+
+
+async def run_loader(load: Callable[[], Any]) -> Any:
+    """The result of a loader, plain or async."""
+    value = load()
+    if type(value) is CoroutineType or isawaitable(value):
+        value = await value
+    return value
+
+
+class Flight(Lease):
+    """A lease with the task that loads and the futures of those who wait.
+
+    ``predecessor`` is the running load of the same key behind which this one is queued.
+    """
+
+    __slots__ = ("anew", "context", "loads", "loop", "predecessor", "recipe", "task", "waiters")
+
+    def __init__(
+        self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool
+    ) -> None:
+        super().__init__(
+            loads.store, key, names=recipe.names, undecided_in=recipe.undecided_in, tracked=loads.track
+        )
+        self.loads = loads
+        self.recipe = recipe
+        self.loop = loop
+        self.anew = anew
+        self.context = copy_context()
+        self.task: asyncio.Task[None] | None = None
+        self.waiters: dict[asyncio.Future[Any], None] = {}
+        self.predecessor: Lease | None = None
+
+    # -- waiting (inside a step) -------------------------------------------------------------------------------
+
+    def admit(self, reader: Lease | None) -> asyncio.Future[Any]:
+        """A place among those who wait; ``reader`` is the load on whose behalf."""
+        future = self.loop.create_future()
+        self.waiters[future] = None
+        if reader is not None:
+            self.above[future] = reader
+        return future
+
+    def leave(self, future: asyncio.Future[Any]) -> None:
+        """A caller waits no longer. With the last one the load dies."""
+        if self.state == DONE:
+            return
+        del self.waiters[future]
+        self.above.pop(future, None)
+        if not self.waiters:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Nobody wants the result: forget the load, and cancel it when the step is over."""
+        self.give_up()
+
+    def give_up(self) -> dict[asyncio.Future[Any], None]:
+        """The cache is closing: abandon the load in spite of those who wait, and return them."""
+        if self.state == DONE:
+            return {}
+        waiters = self._conclude()
+        step.launches.append(self)
+        return waiters
+
+    def start(self) -> None:
+        self.predecessor = None
+        self.loads.store.loads += 1
+        super().start()
+
+    def _conclude(self) -> dict[asyncio.Future[Any], None]:
+        self.loads.remove(self)
+        self.close()
+        self.recipe = _SPENT  # the task lives a turn of the loop longer; the arguments of the call need not
+        waiters, self.waiters = self.waiters, {}
+        return waiters
+
+    # -- flying (outside any step) -----------------------------------------------------------------------------
+
+    def launch(self) -> None:
+        """Start the load, or cancel one that was abandoned, on its own loop."""
+        if asyncio._get_running_loop() is self.loop:
+            self._go()
+        elif not self.loop.is_closed():
+            try:
+                self.loop.call_soon_threadsafe(self._go)
+            except RuntimeError:  # closed meanwhile: nobody waits there any more
+                self._drop()
+
+    def _go(self) -> None:
+        if self.state == DONE:
+            if self.task is not None:
+                self.task.cancel()
+        else:
+            self.take_off()
+
+    def take_off(self) -> None:
+        """Begin to load."""
+        coroutine = self._run()
+        self.loads.flying.add(self)
+        try:
+            task = start_task(coroutine, self, self.loads.task_name)
+        except Exception as error:  # a foreign task factory has refused: those who wait must hear of it
+            coroutine.close()
+            self.loads.flying.discard(self)
+            self.fail(error)
+            return
+        if task.done():
+            self._ended(task)
+            return
+        self.task = task
+        task.add_done_callback(self._ended)
+        if self.state == DONE:
+            task.cancel()
+
+    async def _run(self) -> None:
+        frame.set(self)
+        recipe = self.recipe
+        try:
+            value = await run_loader(recipe.load)
+            ttl = recipe.ttl_of(value)
+            tags = () if recipe.tags_of is None else tuple(recipe.tags_of(value))
+        except asyncio.CancelledError as cause:
+            error = LoadCancelled(f"The load of {self.loads.store.name}[{self.key!r}] was cancelled from inside.")
+            error.__cause__ = cause
+            self.fail(error)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+        except GeneratorExit:  # the loop was thrown away with the load in it
+            self._drop()
+            raise
+        except (KeyboardInterrupt, SystemExit) as error:
+            self.fail(error)
+            raise
+        except BaseException as error:  # the loader's own: it belongs to those who wait
+            self.fail(error)
+        else:
+            self.land(value, ttl, tags)
+
+    def land(self, value: Any, ttl: float | None, tags: tuple[str, ...] = ()) -> None:
+        """The load has a result."""
+        with step:
+            if self.state == DONE:
+                return
+            self.decide(tags)
+            self.loads.store.finish(self, value, ttl, replaces=self.anew)
+            waiters = self._conclude()
+        for future in waiters:
+            if not future.done():
+                future.set_result(value)
+
+    def fail(self, error: BaseException) -> None:
+        """The load has failed: every waiter gets the very error."""
+        if isinstance(error, StopIteration):  # a future refuses it, as a coroutine would
+            cause, error = error, RuntimeError(f"the loader of {self.loads.store.name}[{self.key!r}] raised StopIteration")
+            error.__cause__ = cause
+        ttl = self.loads.ttl_of_error(error)
+        with step:
+            if self.state == DONE:
+                return
+            self.loads.store.load_errors += 1
+            if ttl is None:
+                self.hand_up(self.deadline)
+            else:
+                self.loads.store.finish(self, Failure(error), ttl, replaces=self.anew)
+            waiters = self._conclude()
+        for future in waiters:
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # a waiter that is cancelled in this turn of the loop will not look
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.loads.flying.discard(self)
+        self.task = None
+        if not task.cancelled():
+            task.exception()  # whoever waited has had it
+        if self.state != DONE:  # cancelled before its first step
+            self.fail(LoadCancelled(f"The load of {self.loads.store.name}[{self.key!r}] was cancelled before it began."))
+
+    def _drop(self) -> None:
+        with step:
+            self.abandon()

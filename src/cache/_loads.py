@@ -1,0 +1,227 @@
+"""Loads: the way from a key that is not stored to its value. Which load a caller joins is decided here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from cache._entry import Entry, Failure
+from cache._flight import Flight, Recipe, run_loader
+from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame
+from cache._step import step
+from cache._store import Store
+from cache._window import enclosing
+from cache.errors import CacheCycleError, LoadCancelled
+
+
+class Switch:
+    """Whether results are stored and shared at all; ``off`` counts those who want them not to be."""
+
+    __slots__ = ("off",)
+
+    def __init__(self) -> None:
+        self.off = 0
+
+
+switch = Switch()
+
+#: Makes the flight of a key on a loop.
+MakeFlight = Callable[[Hashable, Recipe, asyncio.AbstractEventLoop, bool], Flight]
+
+
+class Loads:
+    """The loads of one cache.
+
+    ``flying`` are the flights that have a task; they are kept here, because a loop keeps no task alive. Where
+    invalidations look for flights is ``store.flights``: the newest of each key on each loop.
+    """
+
+    __slots__ = ("cache_errors", "flying", "store", "task_name", "track")
+
+    def __init__(self, store: Store, *, track: bool, cache_errors: Mapping[type[BaseException], float]) -> None:
+        self.store = store
+        self.track = track
+        self.cache_errors = cache_errors
+        self.task_name = f"cache load of {store.name}"
+        self.flying: set[Flight] = set()
+
+    def flight(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool) -> Flight:
+        """A flight that loads through its recipe alone."""
+        return Flight(self, key, recipe, loop, anew=anew)
+
+    def look(self, key: Hashable, reader: Lease | None) -> Entry | None:
+        """A read, inside a step: the entry if there is a fresh one, which then counts as a hit; else a miss.
+
+        The reader rests on the key before it learns its value, so that no invalidation falls in between.
+        """
+        store = self.store
+        entry = store.fresh(key)
+        if reader is not None and self.track:
+            reader.rest_on_key(store, key)
+            if entry is not None:
+                reader.rest_on_entry(entry, store.clock)
+        if entry is None:
+            store.misses += 1
+        else:
+            store.touch(entry)
+        return entry
+
+    async def fetch(self, key: Hashable, recipe: Recipe, make: MakeFlight, *, anew: bool = False) -> Any:
+        """The value of ``key``, from its entry (unless ``anew``), from a load that may be joined, or from a new one."""
+        loop = asyncio.get_running_loop()
+        reader = current_frame()
+        private = bool(switch.off) or next(enclosing(), None) is not None
+        seat: tuple[Flight, asyncio.Future[Any]] | None = None
+        with step:
+            entry = None if anew else self.look(key, reader)
+            if anew:
+                self._pass_by(key, reader)
+            if entry is None:
+                if reader is not None:
+                    self._refuse_cycle(key, reader)
+                if not private:
+                    seat = self._board(key, recipe, make, loop, reader, anew=anew)
+        if entry is not None:
+            value = entry.value
+            return value.reraise() if type(value) is Failure else value
+        if seat is None:
+            return await self._load_privately(key, recipe, reader)
+        flight, future = seat
+        try:
+            if future.done():
+                return future.result()
+            return await future
+        finally:
+            if not future.done() or future.cancelled():
+                with step:
+                    flight.leave(future)
+            del future, seat  # an exception's traceback would keep them, and they the exception
+
+    def _pass_by(self, key: Hashable, reader: Lease | None) -> None:
+        """A read that wants no entry: what it will rest on is the value to come."""
+        self.store.misses += 1
+        if reader is not None and self.track and self.store.windows_on(key):
+            reader.spoil()
+
+    def _refuse_cycle(self, key: Hashable, reader: Lease) -> None:
+        above = reader.find_above(self.store, key)
+        if above is not None:
+            raise CacheCycleError(self.store.name, key, reader.keyspace.name, reader.key)
+
+    def _board(
+        self,
+        key: Hashable,
+        recipe: Recipe,
+        make: MakeFlight,
+        loop: asyncio.AbstractEventLoop,
+        reader: Lease | None,
+        *,
+        anew: bool,
+    ) -> tuple[Flight, asyncio.Future[Any]]:
+        """Join the load in progress if its result will be good for one who asks now; else begin or queue another."""
+        board = self._board_of(loop)
+        current: Any = board.get(key)
+        if current is not None and (current.state == QUEUED or (current.joinable and not anew)):
+            self.store.coalesced += 1
+            current.anew = current.anew or anew
+            return current, current.admit(reader)
+        flight = board[key] = make(key, recipe, loop, anew)
+        future = flight.admit(reader)
+        if current is not None and current.state == RUNNING and current.chained:
+            current.successor = flight
+            flight.predecessor = current
+        else:
+            if current is not None and anew:
+                current.dirty()
+            flight.begin()
+        return flight, future
+
+    def _board_of(self, loop: asyncio.AbstractEventLoop) -> dict[Hashable, Lease]:
+        boards = self.store.flights
+        board = boards.get(loop)
+        if board is None:
+            self._forget_closed_loops()
+            board = boards[loop] = {}
+        return board
+
+    def _forget_closed_loops(self) -> None:
+        for flight in [flight for flight in self.flying if flight.loop.is_closed()]:
+            flight.abandon()
+            self.flying.discard(flight)
+        for board in list(self.store.flights.values()):
+            for queued in [flight for flight in board.values() if isinstance(flight, Flight)]:
+                if queued.loop.is_closed():
+                    queued.abandon()
+
+    def remove(self, flight: Flight) -> None:
+        """Take a flight from where newcomers and invalidations find it, if it is still the one they find."""
+        board = self.store.flights.get(flight.loop)
+        if board is None or board.get(flight.key) is not flight:
+            return
+        predecessor = flight.predecessor
+        if predecessor is not None and predecessor.state == RUNNING:
+            predecessor.successor = None
+            board[flight.key] = predecessor
+            return
+        del board[flight.key]
+        if not board:
+            del self.store.flights[flight.loop]
+
+    async def _load_privately(self, key: Hashable, recipe: Recipe, reader: Lease | None) -> Any:
+        """For the body of a mutation: it may read what is not committed, so nothing is shared or stored."""
+        lease = Lease(self.store, key, tracked=self.track, parent=reader)
+        with step:
+            self.store.loads += 1
+            lease.start()
+            lease.spoil()
+        frame.set(lease)
+        try:
+            return await run_loader(recipe.load)
+        except asyncio.CancelledError as cause:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise LoadCancelled(f"The load of {self.store.name}[{key!r}] was cancelled from inside.") from cause
+        except BaseException:
+            with step:
+                self.store.load_errors += 1
+            raise
+        finally:
+            if frame.get() is lease:
+                frame.set(reader)
+            with step:
+                lease.close()
+
+    def ttl_of_error(self, error: BaseException) -> float | None:
+        """For how many seconds an error is kept, None if it is not."""
+        for kind, seconds in self.cache_errors.items():
+            if isinstance(error, kind):
+                return seconds
+        return None
+
+    async def cancel_all(self, error: LoadCancelled, timeout: float) -> list[str]:
+        """End all loads; their callers get ``error``. The names of the tasks that have not ended in ``timeout`` s."""
+        loop = asyncio.get_running_loop()
+        with step:
+            boarded = [flight for board in self.store.flights.values() for flight in board.values()]
+            flights = self.flying | {flight for flight in boarded if isinstance(flight, Flight)}
+            landed = [(flight.loop, flight.give_up()) for flight in flights]
+        for home, waiters in landed:
+            if home is loop:
+                _refuse(waiters, error)
+            elif not home.is_closed():
+                home.call_soon_threadsafe(_refuse, waiters, error)
+        tasks = [flight.task for flight in flights if flight.task is not None and flight.loop is loop]
+        tasks = [task for task in tasks if task is not asyncio.current_task()]
+        if not tasks:
+            return []
+        _, late = await asyncio.wait(tasks, timeout=timeout)
+        return [task.get_name() for task in late]
+
+
+def _refuse(waiters: dict[asyncio.Future[Any], None], error: LoadCancelled) -> None:
+    for future in waiters:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # a waiter that is cancelled in this turn of the loop will not look
