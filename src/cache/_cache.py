@@ -1,0 +1,401 @@
+"""AsyncCache: the switchboard that connects the rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+from weakref import WeakSet
+
+import cache._reclaim  # noqa: F401  (installs the release of large contents in slices)
+from cache._applied import Applied
+from cache._arguments import (
+    DEFAULT,
+    TTL,
+    Default,
+    check_cache_errors,
+    check_callable,
+    check_choice,
+    check_count,
+    check_key,
+    check_name,
+    check_seconds,
+    check_tags,
+    check_ttl,
+)
+from cache._batch import Batches
+from cache._entry import Failure
+from cache._flight import Recipe
+from cache._lease import current_frame, frame, running
+from cache._loads import Loads, MakeFlight, switch
+from cache._mutation import Linger, Mutating, check_linger
+from cache._step import step
+from cache._store import Store
+from cache._tags import ALL, Domain, epoch
+from cache._tags import namespace as named_namespace
+from cache._warmup import warm_up
+from cache.errors import LoadCancelled
+
+logger = logging.getLogger("cache")
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+D = TypeVar("D")
+
+Names = tuple[tuple[Domain, Hashable], ...]
+
+#: Every cache that is alive.
+caches: WeakSet[AsyncCache] = WeakSet()
+
+
+class AsyncCache:
+    """An asyncio cache whose invalidation can be trusted.
+
+    Once a declared mutation has committed, no read that starts later gets the old value, and nothing computed from
+    the old value is stored: see `mutating`. Without a mutation, `delete` and `invalidate` are final for every load
+    that began before them: its result goes to those who already wait for it and is not stored.
+
+    One cache may be used from any number of event loops, one after the other or at once in threads, and invalidated
+    from threads that have none. Entries are shared; a load is shared by the callers of one loop.
+
+    Args:
+        maxsize: Entries to keep at most; None for no bound, 0 to store nothing (loads are still shared).
+        default_ttl: Seconds to keep an entry, from the end of its load, where no ``ttl`` is given. None keeps it
+            until it is evicted or invalidated, 0 stores nothing; or a function of the result that returns these.
+        batch_window_ms: Milliseconds for which missing keys are collected for a batch loader; 0 collects to the end
+            of the turn of the loop.
+        max_batch_size: Keys that a batch loader is given at most.
+        name: How the cache is called in messages.
+        namespace: Where its tags live; caches of one namespace share them.
+        policy: What goes when room is needed: ``"lru"``, the least recently used.
+        clock: Returns seconds, never going back.
+        track: Whether a load that reads this cache rests on what it has read, and is invalidated with it.
+        cache_errors: Classes of exceptions and for how many seconds the error of a loader is kept and raised again.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: a number is negative or NaN, or a word is unknown.
+    """
+
+    def __init__(
+        self,
+        maxsize: int | None = 128,
+        default_ttl: TTL = None,
+        batch_window_ms: float = 5,
+        max_batch_size: int = 100,
+        *,
+        name: str | None = None,
+        namespace: str = "default",
+        policy: str = "lru",
+        clock: Callable[[], float] = time.monotonic,
+        track: bool = True,
+        cache_errors: Mapping[type[BaseException], float] | None = None,
+    ) -> None:
+        check_count(maxsize, "maxsize", least=0, none="no bound")
+        self._ttl_of = check_ttl(default_ttl, "default_ttl")
+        window = check_seconds(batch_window_ms, "batch_window_ms") or 0.0
+        most = check_count(max_batch_size, "max_batch_size", least=1) or 1
+        self.name = "cache" if name is None else check_name(name, "name")
+        self._namespace = named_namespace(check_name(namespace, "namespace"))
+        check_choice(policy, "policy", ("lru",))
+        check_callable(clock, "clock", "clock() -> seconds")
+        self._store = Store(self.name, maxsize, clock, reader_checks_exp=default_ttl is not None)
+        self._loads = Loads(self._store, track=bool(track), cache_errors=check_cache_errors(cache_errors))
+        self._batches = Batches(self._loads, window / 1000, most)
+        #: The names that rest in a key itself, beside those that a caller gives.
+        self._implied: Callable[[Hashable], Names] | None = None
+        caches.add(self)
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    @overload
+    async def get(
+        self, key: Hashable, loader: Callable[[], Awaitable[T]], *, ttl: TTL | Default = ..., tags: Iterable[str] = ...
+    ) -> T: ...
+    @overload
+    async def get(
+        self, key: Hashable, loader: Callable[[], T], *, ttl: TTL | Default = ..., tags: Iterable[str] = ...
+    ) -> T: ...
+    @overload
+    async def get(
+        self,
+        key: K,
+        *,
+        batch_loader: Callable[[list[K]], Awaitable[Mapping[K, T]]],
+        ttl: TTL | Default = ...,
+        tags: Iterable[str] = ...,
+    ) -> T | None: ...
+    @overload
+    async def get(
+        self,
+        key: K,
+        *,
+        batch_loader: Callable[[list[K]], Awaitable[Sequence[T]]],
+        ttl: TTL | Default = ...,
+        tags: Iterable[str] = ...,
+    ) -> T: ...
+    @overload
+    async def get(self, key: Hashable, *, default: Any = None) -> Any: ...
+    @overload
+    async def get(
+        self,
+        key: Hashable,
+        loader: Callable[[], Any] | None = None,
+        batch_loader: Callable[[list[Any]], Any] | None = None,
+        ttl: TTL | Default = ...,
+        *,
+        tags: Iterable[str] = ...,
+        default: Any = None,
+    ) -> Any: ...
+
+    async def get(
+        self,
+        key: Hashable,
+        loader: Callable[[], Any] | None = None,
+        batch_loader: Callable[[list[Any]], Any] | None = None,
+        ttl: TTL | Default = DEFAULT,
+        *,
+        tags: Iterable[str] = (),
+        default: Any = None,
+    ) -> Any:
+        """The value of ``key``: from its entry, or from one load that all who ask meanwhile share.
+
+        Args:
+            key: Any hashable.
+            loader: Called without arguments on a miss; plain or async. Its errors reach every waiter as raised.
+            batch_loader: Called with a list of distinct missing keys; plain or async. Returns a mapping, in which a
+                key that is missing counts as None, or a sequence of one value for each key in their order.
+            ttl: Seconds to keep the result: see ``default_ttl``.
+            tags: The tags that the entry rests on.
+            default: Returned on a miss where there is no loader.
+
+        Raises:
+            TypeError: the key is not hashable, a loader cannot be called, or both loaders are given.
+            ValueError: ``ttl`` is negative or NaN; or a batch loader returned a sequence of the wrong length.
+            CacheCycleError: this call is made by a load on which the load of ``key`` already waits.
+            LoadCancelled: the load was cancelled, and not its caller.
+        """
+        store = self._store
+        try:
+            entry = store.data[key]
+        except KeyError:
+            pass
+        except TypeError:
+            check_key(key)
+            raise
+        else:
+            guard = entry.guard
+            if (
+                (guard is None or guard.seen is epoch.now or guard.renew())
+                and (not running or frame.get() is None)
+                and (not store.reader_checks_exp or entry.exp > store.clock())
+                and (loader is None or callable(loader))
+            ):
+                entry.tick = store.tick = store.tick + 1.0
+                return entry.value
+        if loader is None and batch_loader is None:
+            return self._get_stored(key, default)
+        recipe, make = self._recipe(key, loader, batch_loader, ttl, tags)
+        return await self._loads.fetch(key, recipe, make)
+
+    def _get_stored(self, key: Hashable, default: Any) -> Any:
+        with step:
+            entry = self._loads.look(key, current_frame())
+        if entry is None:
+            return default
+        value = entry.value
+        return value.reraise() if type(value) is Failure else value
+
+    def _recipe(
+        self,
+        key: Hashable,
+        loader: Callable[[], Any] | None,
+        batch_loader: Callable[[list[Any]], Any] | None,
+        ttl: TTL | Default,
+        tags: Iterable[str],
+    ) -> tuple[Recipe, MakeFlight]:
+        ttl_of = self._ttl_of if ttl is DEFAULT else check_ttl(ttl)
+        names = self._names(key, tags)
+        if batch_loader is None:
+            return Recipe(check_callable(loader, "loader", "loader() -> value"), ttl_of, names), self._loads.flight
+        if loader is not None:
+            raise TypeError(f"loader={loader!r} and batch_loader={batch_loader!r}: pass one of the two")
+        check_callable(batch_loader, "batch_loader", "batch_loader(keys) -> mapping or sequence")
+        return Recipe(batch_loader, ttl_of, names), self._batches.flight_maker(batch_loader)
+
+    def _names(self, key: Hashable, tags: Iterable[str]) -> Names:
+        names: Names = ()
+        if tags:
+            names = tuple((self._namespace, tag) for tag in check_tags(tags))
+        return names if self._implied is None else names + self._implied(key)
+
+    # -- looking -----------------------------------------------------------------------------------------------
+
+    def peek(self, key: Hashable, default: Any = None) -> Any:
+        """The cached value of ``key``, or ``default``; loads, counts and promotes nothing."""
+        check_key(key)
+        reader = current_frame()
+        with step:
+            if reader is not None and self._loads.track:
+                reader.rest_on_key(self._store, key)
+            entry = self._store.fresh(key)
+            if entry is not None and reader is not None and self._loads.track:
+                reader.rest_on_entry(entry, self._store.clock)
+        return default if entry is None or type(entry.value) is Failure else entry.value
+
+    def __contains__(self, key: Hashable) -> bool:
+        check_key(key)
+        entry = self._store.data.get(key)
+        return entry is not None and entry.is_fresh(self._store.clock()) and type(entry.value) is not Failure
+
+    def __len__(self) -> int:
+        return len(self._store.data)
+
+    def get_metrics(self) -> dict[str, int | float]:
+        """What happened since the cache was made or cleared.
+
+        ``hits`` + ``misses`` = calls, ``hit_rate`` = hits / calls; ``size`` counts entries; ``loads`` the keys loaded,
+        ``load_errors`` those whose loader raised, ``coalesced`` the misses that joined another's load; ``evictions``,
+        ``expirations`` and ``invalidations`` the entries that went for want of room, by time, and because the truth
+        changed; ``fenced`` the loads whose result was refused because it had changed meanwhile.
+        """
+        return self._store.metrics()
+
+    # -- changing ----------------------------------------------------------------------------------------------
+
+    def set(self, key: Hashable, value: Any, ttl: TTL | Default = DEFAULT, *, tags: Iterable[str] = ()) -> Applied:
+        """Store ``value`` now; loads of ``key`` that began before are not stored, and what was computed from it goes.
+
+        While a mutation covers the key, only its own body may set it: the value is then kept aside, and stored when
+        the mutation has succeeded and no other overlapped with it. Truthy if the value was stored at once.
+
+        Raises:
+            TypeError, ValueError: as `get`.
+        """
+        check_key(key)
+        ttl_of = self._ttl_of if ttl is DEFAULT else check_ttl(ttl)
+        names = self._names(key, tags)
+        if switch.off:
+            return Applied(False)
+        return Applied(step.run(self._store.assign, key, value, ttl_of(value), names))
+
+    def delete(self, key: Hashable) -> Applied:
+        """``key`` has changed: drop its entry and what was computed from it, and store no load that began before.
+
+        Takes effect before it returns. Truthy if an entry was dropped; deleting what is not there is no error.
+        """
+        check_key(key)
+        return Applied(step.run(self._store.invalidate, key))
+
+    def invalidate(self, *tags: str) -> Applied:
+        """What rests on any of these tags, in all caches of the namespace, has changed.
+
+        Takes effect before it returns, in time that does not depend on how many entries there are. Truthy if a tag
+        was in use.
+        """
+        return invalidate_tags(self._namespace, tags)
+
+    def clear(self) -> Applied:
+        """Everything has changed; the metrics begin anew. Truthy if there were entries."""
+        return Applied(step.run(self._clear))
+
+    def _clear(self) -> bool:
+        cleared = self._store.invalidate_all()
+        self._store.reset_metrics()
+        return cleared
+
+    def mutating(
+        self,
+        *keys: Hashable,
+        tags: Iterable[str] = (),
+        everything: bool = False,
+        linger: Linger | Default = DEFAULT,
+    ) -> Mutating:
+        """A mutation of ``keys``, of what carries ``tags``, or of ``everything``: ``async with`` it around the write.
+
+        From entry to exit, whether the body returns, raises or is cancelled: nothing that it covers is stored, no
+        reader outside gets the result of a load that began before he asked, and the body's own reads are private.
+        So once its commit is made, no read that starts later gets the old value, even before the body ends.
+
+        Args:
+            keys: Keys of this cache.
+            tags: Tags of its namespace.
+            everything: All keys, those not yet known included.
+            linger: Seconds for which it stays covered after the end, or a function of the error (None: success).
+                By default 1 s where nobody knows if the write was made: CancelledError, TimeoutError or OSError, or
+                an error that came from one of these; else 0.
+        """
+        for key in keys:
+            check_key(key)
+        targets: Names = tuple((self._store, key) for key in dict.fromkeys(keys))
+        targets += tuple((self._namespace, tag) for tag in check_tags(tags))
+        if everything:
+            targets += ((self._store, ALL),)
+        if not targets:
+            raise TypeError("mutating() needs to know what is changed: pass keys, tags=(...) or everything=True")
+        return Mutating(targets, self._store.clock, check_linger(linger))
+
+    async def warmup(
+        self,
+        loaders: Mapping[Hashable, Callable[[], Any]],
+        *,
+        concurrency: int = 8,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> None:
+        """Load what is missing, ``concurrency`` keys at a time.
+
+        Args:
+            loaders: A loader for each key, as for `get`.
+            concurrency: Loads in progress at most.
+            on_progress: Called after each key with the number done and the number in all.
+
+        Raises:
+            ExceptionGroup: some loaders failed; all others have been loaded. It names the keys.
+        """
+        await warm_up(self.get, loaders, concurrency=concurrency, on_progress=on_progress)
+
+    # -- closing -----------------------------------------------------------------------------------------------
+
+    async def aclose(self, timeout: float = 5.0) -> None:
+        """End the loads in progress, whose callers get `LoadCancelled`, and drop all entries.
+
+        Waits at most ``timeout`` seconds for the loads of this loop to end. May be repeated; the cache can be used
+        again. A cache need not be closed: what is not in use is garbage like anything else.
+        """
+        seconds = check_seconds(timeout, "timeout") or 0.0
+        late = await self._loads.cancel_all(LoadCancelled(f"The cache {self.name!r} was closed."), seconds)
+        step.run(self._store.invalidate_all)
+        if late:
+            logger.warning("%r was closed, and %d loads are still running after %g s", self.name, len(late), seconds)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        maxsize = self._store.maxsize
+        return f"<AsyncCache {self.name!r}: {len(self)} of {'any number of' if maxsize is None else maxsize} entries>"
+
+
+def invalidate_tags(namespace: Domain, tags: Iterable[str]) -> Applied:
+    """Invalidate tags of one namespace."""
+    checked = check_tags(tags)
+    if not checked:
+        raise TypeError("invalidate() needs at least one tag; to drop everything in a cache, call clear()")
+
+    def change() -> bool:
+        return any([namespace.invalidate(tag) for tag in checked])
+
+    return Applied(step.run(change))
+
+
+async def shutdown(timeout: float = 5.0) -> None:
+    """Close every cache that is alive, as `AsyncCache.aclose` does; may be repeated."""
+    await asyncio.gather(*[cache.aclose(timeout) for cache in tuple(caches)])
