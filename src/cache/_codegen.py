@@ -1,0 +1,196 @@
+"""Codegen: the source of the function that a hit runs through, written for one signature.
+
+CPython binds the arguments, so that ``f(1)`` and ``f(uid=1)`` reach one key for nothing, and what a function does not
+use has no line in it. Everything that is not a hit is elsewhere, which keeps this function's frame small. The
+technique is that of `dataclasses`. `f.__code__.co_filename` is known to `linecache`, so debuggers and
+`inspect.getsource` show the source.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from inspect import Parameter
+from types import CodeType
+from typing import Any
+
+#: Names that the generated functions close over start with this and as many more underscores as it takes.
+PREFIX = "_c_"
+
+#: How parameters are passed on.
+_CALLED: dict[int, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the generated source depends on: the parameters, and what the key is made of.
+
+    ``key`` are the names of the parameters in the key, in order; ``instance`` the one of them, if any, that stands
+    by identity; ``custom`` says that a function of the user's makes the key.
+    """
+
+    parameters: tuple[tuple[str, int, bool], ...]
+    key: tuple[str, ...]
+    instance: str | None
+    typed: bool
+    custom: bool
+    has_ttl: bool
+    track: bool
+
+    @property
+    def prefix(self) -> str:
+        prefix = PREFIX
+        while any(name.startswith(prefix) for name, _, _ in self.parameters):
+            prefix += "_"
+        return prefix
+
+
+def _signature(shape: Shape, *, switch: bool) -> str:
+    """The parameter list; with ``switch``, with ``use_cache`` in it."""
+    parts: list[str] = []
+    kinds = [kind for _, kind, _ in shape.parameters]
+    starred = False
+
+    def star() -> None:
+        nonlocal starred
+        if not starred:
+            parts.append("*")
+            starred = True
+
+    for at, (name, kind, has_default) in enumerate(shape.parameters):
+        text = f"{name}={shape.prefix}{name}" if has_default else name
+        if kind == Parameter.VAR_POSITIONAL:
+            text, starred = f"*{name}", True
+        elif kind == Parameter.VAR_KEYWORD:
+            if switch:
+                star()
+                parts.append("use_cache=True")
+            text = f"**{name}"
+        elif kind == Parameter.KEYWORD_ONLY:
+            star()
+        parts.append(text)
+        if kind == Parameter.POSITIONAL_ONLY and kinds[at + 1 : at + 2] != [Parameter.POSITIONAL_ONLY]:
+            parts.append("/")
+    if switch and Parameter.VAR_KEYWORD not in kinds:
+        star()
+        parts.append("use_cache=True")
+    return ", ".join(parts)
+
+
+def _arguments(shape: Shape) -> str:
+    """The arguments as ``(args, kwargs)``, for a call of the function itself."""
+    args: list[str] = []
+    kwargs: list[str] = []
+    for name, kind, _ in shape.parameters:
+        if kind == Parameter.VAR_POSITIONAL:
+            args.append(f"*{name}")
+        elif kind == Parameter.VAR_KEYWORD:
+            kwargs.append(f"**{name}")
+        elif kind == Parameter.KEYWORD_ONLY:
+            kwargs.append(f"{name!r}: {name}")
+        else:
+            args.append(name)
+    return f"({', '.join(args)}{',' if args else ''}), {{{', '.join(kwargs)}}}"
+
+
+def _components(shape: Shape) -> list[str]:
+    kinds = {name: kind for name, kind, _ in shape.parameters}
+    c = shape.prefix
+    parts = []
+    for name in shape.key:
+        if name == shape.instance:
+            parts.append(f"{c}token")
+        elif kinds[name] == Parameter.VAR_KEYWORD:
+            parts.append(f"({c}tuple({c}sorted({name}.items())) if {name} else ())")
+        else:
+            parts.append(name)
+    if shape.typed:
+        parts.append(f"{c}types({', '.join(name for name in shape.key if name != shape.instance)})")
+    return parts
+
+
+def _key(shape: Shape) -> str:
+    if shape.custom:
+        calls = []
+        for name, kind, _ in shape.parameters:
+            calls.append(f"{_CALLED.get(kind, '')}{name}" if kind != Parameter.KEYWORD_ONLY else f"{name}={name}")
+        return f"{shape.prefix}make_key({', '.join(calls)})"
+    parts = _components(shape)
+    return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def source_of(shape: Shape) -> str:
+    """The module that defines, for one signature, the wrapper, its key and its bound arguments."""
+    c = shape.prefix
+    find_token = (
+        f"""
+        {c}seen = {c}instances.get({c}id({shape.instance}))
+        {c}token = {c}seen[1] if {c}seen is not None and {c}seen[0]() is {shape.instance} else {c}mint({shape.instance})"""
+        if shape.instance
+        else ""
+    )
+    free = [
+        "store", "epoch", "running", "frame", "clock", "slow", "make_key", "types", "instances", "mint",
+        "id", "tuple", "sorted", "KeyError", "TypeError",
+    ]  # fmt: skip
+    defaults = [name for name, _, has_default in shape.parameters if has_default]
+    untracked = "" if not shape.track else f" and (not {c}running or {c}frame() is None)"
+    in_time = "" if not shape.has_ttl else f" and {c}entry.exp > {c}clock()"
+    bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
+    return f"""\
+def {c}factory({", ".join(c + name for name in (*free, *defaults))}):
+    async def cached({_signature(shape, switch=True)}):{find_token}
+        try:
+            {c}entry = {c}store.data[{_key(shape)}]
+        except ({c}KeyError, {c}TypeError):
+            pass
+        else:
+            {c}guard = {c}entry.guard
+            if use_cache and ({c}guard is None or {c}guard.seen is {c}epoch.now or {c}guard.renew()){untracked}{in_time}:
+                {c}entry.tick = {c}store.tick = {c}store.tick + 1.0
+                return {c}entry.value
+        return await {c}slow(use_cache, {_arguments(shape)})
+
+    def key({_signature(shape, switch=False)}):{find_token}
+        return {_key(shape)}
+
+    def bound({_signature(shape, switch=False)}):
+        return {{{bound}}}
+
+    return cached, key, bound
+"""
+
+
+@cache
+def _compile(shape: Shape) -> CodeType:
+    source = source_of(shape)
+    filename = f"<cached ({_signature(shape, switch=False)}) #{abs(hash(shape)):x}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    return compile(source, filename, "exec")
+
+
+def generate(
+    shape: Shape, names: Mapping[str, Any], defaults: Mapping[str, Any], globals_: dict[str, Any]
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., dict[str, Any]]]:
+    """The wrapper, the function of its key, and that of its bound arguments, in the globals of the function itself.
+
+    The names that they use come from a closure: nothing of the user's module is shadowed, and nothing put into it.
+    """
+    local: dict[str, Any] = {}
+    exec(_compile(shape), globals_, local)
+    factory = local[f"{shape.prefix}factory"]
+    functions: tuple[Any, Any, Any] = factory(
+        **{shape.prefix + name: value for name, value in {**names, **defaults}.items()},
+    )
+    return functions
+
+
+def parameters_of(signature: inspect.Signature) -> tuple[tuple[str, int, bool], ...]:
+    """Name, kind, and whether there is a default."""
+    return tuple(
+        (name, int(parameter.kind), parameter.default is not Parameter.empty)
+        for name, parameter in signature.parameters.items()
+    )

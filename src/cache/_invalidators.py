@@ -1,0 +1,296 @@
+"""Invalidators: mutations that keep their promise to the functions whose results they change."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
+from inspect import Parameter
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from cache._applied import Applied
+from cache._arguments import DEFAULT, Default, check_callable, check_name, check_tags
+from cache._cache import AsyncCache, invalidate_tags
+from cache._mutation import Linger, Mutating, check_linger
+from cache._tags import ALL, Domain, namespace as named_namespace
+from cache._templates import Templates
+from cache._wrapper import Cached, cached_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Target = tuple[Domain, Hashable]
+
+#: ``(args, kwargs)`` of the mutation to those of the cached function, or to a list of such pairs.
+KeyFn: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Invalidating(Protocol):
+    """Turns a mutation into one that invalidates, and keeps its types."""
+
+    def __call__(self, mutation: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+
+
+def invalidates(
+    *cached_fns: Callable[..., Any],
+    clear_all: bool = False,
+    key_fn: KeyFn | None = None,
+    tags: Iterable[str] = (),
+    namespace: str | None = None,
+    linger: Linger | Default = DEFAULT,
+) -> Invalidating:
+    """A mutation, an ``async def`` that changes what cached functions return.
+
+    The keys are computed first; then a mutation window is open on them while the mutation runs, and closed however it
+    ends: see `AsyncCache.mutating` for what that promises. Its result or its error is passed on unchanged.
+
+    The arguments of each cached function are taken from the mutation's by name. Where the mutation lacks one that has
+    a default, every entry that agrees on the others goes.
+
+    Args:
+        cached_fns: The cached functions whose results change.
+        clear_all: All their results change.
+        key_fn: ``(args, kwargs)`` of the mutation to ``(args, kwargs)`` of the cached function, or to a list of such
+            pairs; for methods ``args`` begins with the instance.
+        tags: Templates over the mutation's arguments, ``("user:{user_id}",)``: what carries the tag goes too.
+        namespace: Where the tags live; by default where those of the cached functions do.
+        linger: As for `AsyncCache.mutating`.
+
+    Raises:
+        TypeError: at decoration, if the mutation is no ``async def``, if a target is no cached function, or if the
+            arguments of one cannot be found; at the call, before the mutation runs, if they cannot be computed.
+    """
+    targets = tuple(_cached(function) for function in cached_fns)
+    if key_fn is not None:
+        check_callable(key_fn, "key_fn", "key_fn(args, kwargs) -> (args, kwargs)")
+        if clear_all:
+            raise TypeError(f"key_fn={key_fn!r} says which entries go, clear_all=True that all do: pass one of the two")
+        if not targets:
+            raise TypeError(f"key_fn={key_fn!r} makes the keys of cached functions: pass these first")
+    templates = check_tags(tags)
+    if not targets and not templates:
+        raise TypeError("invalidates() needs to know what changes: pass cached functions, or tags=(...)")
+    named = None if namespace is None else named_namespace(check_name(namespace, "namespace"))
+    if named is not None:
+        spaces: tuple[Domain, ...] = (named,)
+    elif targets:
+        spaces = tuple(dict.fromkeys(cached.cache._namespace for cached in targets))
+    else:
+        spaces = (named_namespace("default"),)
+    linger_of = check_linger(linger)
+
+    def decorate(mutation: Callable[..., Any]) -> Any:
+        plan = _Plan(mutation, targets, clear_all, key_fn, templates, spaces)
+
+        @functools.wraps(mutation)
+        async def mutate(*args: Any, **kwargs: Any) -> Any:
+            with Mutating(plan.targets_of(args, kwargs), plan.clock, linger_of):
+                return await mutation(*args, **kwargs)
+
+        return mutate
+
+    return decorate
+
+
+def AsyncLRUInvalidator(
+    cached_fn: Callable[..., Any],
+    skip_args: int = 0,
+    clear_all: bool = False,
+    key_fn: KeyFn | None = None,
+    *,
+    tags: Iterable[str] = (),
+    linger: Linger | Default = DEFAULT,
+) -> Invalidating:
+    """`invalidates` for one cached function."""
+    if skip_args != 0:
+        name = getattr(cached_fn, "__name__", "cached_fn")
+        raise TypeError(
+            f"skip_args={skip_args!r}: arguments are found by name here, and what is left over is left out. Where the "
+            f"names differ say it with key_fn: key_fn=lambda args, kwargs: (args[{skip_args!r}:], {{}}), which returns "
+            f"the (args, kwargs) of {name}"
+        )
+    return invalidates(cached_fn, clear_all=clear_all, key_fn=key_fn, tags=tags, linger=linger)
+
+
+AsyncTTLInvalidator = AsyncLRUInvalidator
+
+
+def _cached(function: object) -> Cached:
+    found = cached_of(function)
+    if found is None:
+        name = getattr(function, "__qualname__", repr(function))
+        raise TypeError(f"{name} is not a cached function: decorate it with AsyncLRU, AsyncTTL or cached first")
+    return found
+
+
+class _Plan:
+    """From the arguments of a mutation to what it changes."""
+
+    def __init__(
+        self,
+        mutation: Callable[..., Any],
+        cached_fns: tuple[Cached, ...],
+        clear_all: bool,
+        key_fn: KeyFn | None,
+        templates: tuple[str, ...],
+        spaces: tuple[Domain, ...],
+    ) -> None:
+        name = getattr(mutation, "__qualname__", repr(mutation))
+        if not inspect.iscoroutinefunction(mutation):
+            raise TypeError(f"{name} is not an async def: an invalidator decorates a coroutine function; around any other write use `with cache.mutating(...)`")
+        self._name = name
+        self._signature = inspect.signature(mutation)
+        self._cached_fns = cached_fns
+        self._clear_all = clear_all
+        self._key_fn = key_fn
+        parameters = tuple(self._signature.parameters.values())
+        self._templates = Templates(templates, parameters, name)
+        self._spaces = spaces
+        self._extra = next((p.name for p in parameters if p.kind is Parameter.VAR_KEYWORD), None)
+        self._is_open = any(p.kind in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL) for p in parameters)
+        self.clock = cached_fns[0].cache._store.clock if cached_fns else time.monotonic
+        if not clear_all and key_fn is None:
+            for cached in cached_fns:
+                self._check_mapping(cached)
+
+    def targets_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Target, ...]:
+        """What this call changes, computed before it changes anything.
+
+        Raises:
+            TypeError: it cannot be computed; or the arguments do not fit the mutation, which would raise the same.
+        """
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = dict(bound.arguments)
+        targets: list[Target] = []
+        for cached in self._cached_fns:
+            store = cached.cache._store
+            if self._clear_all:
+                targets.append((store, ALL))
+            elif self._key_fn is not None:
+                targets += [(store, key) for key in self._keys_from(self._key_fn, cached, args, kwargs)]
+            else:
+                targets.append((store, self._name_by_name(cached, values)))
+        tags = self._templates.fill(values)
+        targets += [(space, tag) for space in self._spaces for tag in tags]
+        return tuple(dict.fromkeys(targets))
+
+    def _name_by_name(self, cached: Cached, values: dict[str, Any]) -> Hashable:
+        extra = values.get(self._extra, {}) if self._extra is not None else {}
+        known = {**extra, **values}
+        names = _needed(cached)
+        missing = [name for name in names if name not in known]
+        for name in missing:
+            if not _has_default(cached, name):
+                raise self._cannot_map(cached, name)
+        if missing:
+            return cached.wildcard({name: known[name] for name in names if name in known})
+        return cached.key_of_values({name: known[name] for name in names})
+
+    def _keys_from(
+        self, key_fn: KeyFn, cached: Cached, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Iterable[Hashable]:
+        calls = key_fn(args, kwargs)
+        pairs = calls if isinstance(calls, list) else [calls]
+        for pair in pairs:
+            if not (
+                isinstance(pair, tuple)
+                and len(pair) == 2
+                and isinstance(pair[0], tuple | list)
+                and isinstance(pair[1], Mapping)
+            ):
+                raise TypeError(
+                    f"{self._name} was not run: key_fn={key_fn!r} returned {calls!r}. Return the arguments of "
+                    f"{cached.name} as a pair (args, kwargs), such as ((7,), {{}}), or a list of such pairs"
+                )
+            try:
+                yield cached.key_of(*pair[0], **pair[1])
+            except TypeError as error:
+                error.add_note(f"{self._name} was not run: key_fn={key_fn!r} returned {pair!r} for {cached.name}")
+                raise
+
+    def _check_mapping(self, cached: Cached) -> None:
+        names = self._signature.parameters
+        for name in _needed(cached):
+            if name not in names and not self._is_open and not _has_default(cached, name):
+                raise self._cannot_map(cached, name)
+        if cached.make_key is None and not self._is_open:
+            known = {i for i, name in enumerate(cached.key_names) if name in names}
+            if known and len(known) < len(cached.key_names):
+                cached.declare(tuple(sorted(known)))
+
+    def _cannot_map(self, cached: Cached, name: str) -> TypeError:
+        return TypeError(
+            f"{self._name} has no argument {name!r}, which {cached.name} needs to find its entry. Say which entries "
+            f"{self._name} changes with key_fn=lambda args, kwargs: ((...), {{}}), with tags=(...) on both, or with "
+            f"clear_all=True"
+        )
+
+
+def _needed(cached: Cached) -> tuple[str, ...]:
+    """The parameters that a key needs; all of them where a function of the user's makes it."""
+    if cached.make_key is None:
+        return cached.key_names
+    return tuple(p.name for p in cached.parameters)
+
+
+def _has_default(cached: Cached, name: str) -> bool:
+    parameter = cached.signature.parameters[name]
+    if cached.make_key is not None:
+        return False
+    return parameter.default is not Parameter.empty or parameter.kind in (
+        Parameter.VAR_POSITIONAL,
+        Parameter.VAR_KEYWORD,
+    )
+
+
+def mutating(
+    *targets: Any, tags: Iterable[str] = (), namespace: str = "default", linger: Linger | Default = DEFAULT
+) -> Mutating:
+    """A mutation that spans caches: as `AsyncCache.mutating`, over any number of them.
+
+    Args:
+        targets: A cached function or an `AsyncCache`, for all of it; or a pair of one of these and a key of it, as
+            ``f.cache_key(...)`` returns: ``mutating((get_user, get_user.cache_key(7)), list_users)``.
+        tags: Tags of ``namespace``.
+        namespace: Where the tags live.
+        linger: As for `AsyncCache.mutating`.
+    """
+    found = [_target(target) for target in targets]
+    space = named_namespace(check_name(namespace, "namespace"))
+    names: list[Target] = [(cache._store, key) for cache, key in found]
+    names += [(space, tag) for tag in check_tags(tags)]
+    if not names:
+        raise TypeError("mutating() needs to know what is changed: pass cached functions, pairs with a key, or tags=(...)")
+    clock = found[0][0]._store.clock if found else time.monotonic
+    return Mutating(tuple(dict.fromkeys(names)), clock, check_linger(linger))
+
+
+def _target(target: Any) -> tuple[AsyncCache, Hashable]:
+    whole = _cache_of(target)
+    if whole is not None:
+        return whole, ALL
+    if isinstance(target, tuple) and len(target) == 2:
+        cache = _cache_of(target[0])
+        if cache is not None:
+            try:
+                hash(target[1])
+            except TypeError as error:
+                raise TypeError(f"the key of {target!r} is not hashable: use the key that cache_key(...) returns") from error
+            return cache, target[1]
+    raise TypeError(
+        f"{target!r} is no target of a mutation: pass a cached function or an AsyncCache, or a pair (one of these, key)"
+    )
+
+
+def _cache_of(target: Any) -> AsyncCache | None:
+    if isinstance(target, AsyncCache):
+        return target
+    cached = cached_of(target)
+    return None if cached is None else cached.cache
+
+
+def invalidate(*tags: str, namespace: str = "default") -> Applied:
+    """What rests on any of these tags has changed, in all caches of ``namespace``: as `AsyncCache.invalidate`."""
+    return invalidate_tags(named_namespace(check_name(namespace, "namespace")), tags)
