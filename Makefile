@@ -1,0 +1,59 @@
+# Everything the project can do. It needs Python 3.11 or newer, make and a package index; the environments
+# are made here when a target first needs them, and again when pyproject.toml changes.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types docs races bench clean
+
+# An interpreter of your own choice, and what to pass on: make demo ARGS=--json
+PYTHON ?=
+ARGS ?=
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv-demo/.stamp ## see stale reads happen, and not happen, in a small product catalogue
+	@.venv-demo/bin/python -m examples.catalogue $(ARGS)
+
+test: .venv/.stamp ## run every check, on every supported Python that is installed
+	@.venv/bin/python scripts/check.py
+
+lint: .venv/.stamp ## check style, formatting, marks and the direction of imports
+	@.venv/bin/python scripts/check.py style marks imports
+
+types: .venv/.stamp ## check types: mypy, pyright, and that every public name has one
+	@.venv/bin/python scripts/check.py mypy pyright
+
+docs: .venv/.stamp ## build the documentation into site/
+	@.venv/bin/python scripts/check.py docs
+
+races: .venv/.stamp ## explore the schedules of the races suite in depth
+	.venv/bin/python -m pytest tests/races --deep -o faulthandler_timeout=0 $(ARGS)
+
+bench: .venv/.stamp ## measure, as ratios within one run
+	@.venv/bin/python -m bench $(ARGS)
+
+clean: ## remove the environments and everything that was built
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
+		.coverage build dist site
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call environment,INTERPRETER,GROUPS): the environment in the folder of the target, with the project in it.
+define environment
+@echo "making $(@D)"
+@python=$(1) && "$$python" -m venv $(@D)
+@$(@D)/bin/python -m pip install -qq --upgrade 'pip>=25.1'
+@$(@D)/bin/python -m pip install -qq --editable . $(addprefix --group ,$(2))
+@touch $@
+endef
+
+python = $(or $(PYTHON),$$(scripts/find-python))
+
+.venv/.stamp: pyproject.toml
+	$(call environment,$(python),test lint types docs demo bench)
+
+.venv-demo/.stamp: pyproject.toml
+	$(call environment,$(python),demo)
+
+.venv-3.%/.stamp: pyproject.toml
+	$(call environment,$$(scripts/find-python 3.$*),test)
