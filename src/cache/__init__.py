@@ -1,15 +1,16 @@
 """An asyncio cache whose invalidation can be trusted.
 
-    call      -> key -> entry (a hit returns here) -> a load in progress, if its result will be good for this caller
-              -> else a new one, which takes a lease -> the loader -> stored if the lease allows -> all who wait
-    mutation  -> its window opens: what it covers is dropped, and loads in progress are fenced -> the write
-              -> the window closes, however it ended: the same once more
+call      -> key -> entry (a hit returns here) -> a load in progress, if its result will be good for this caller
+          -> else a new one, which takes a lease -> the loader -> stored if the lease allows -> all who wait
+mutation  -> its window opens: what it covers is dropped, and loads in progress are fenced -> the write
+          -> the window closes, however it ended: the same once more
 """
 
 from cache._arguments import DEFAULT
-from cache._cache import AsyncCache, shutdown
+from cache._cache import AsyncCache
 from cache._decorators import AsyncLRU, AsyncTTL, cached
-from cache._invalidators import AsyncLRUInvalidator, AsyncTTLInvalidator, invalidate, invalidates, mutating
+from cache._invalidators import AsyncLRUInvalidator, AsyncTTLInvalidator, invalidates
+from cache._spanning import invalidate, mutating, shutdown
 from cache.errors import CacheCycleError, CacheError, LoadCancelled
 
 __all__ = [

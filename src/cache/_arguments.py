@@ -22,7 +22,7 @@ class Default(enum.Enum):
 DEFAULT: Final = Default.DEFAULT
 
 #: Seconds; None for ever, 0 not at all; or a function of the result that returns one of these.
-TTL: TypeAlias = float | None | Callable[[Any], float | None]
+TTL: TypeAlias = float | Callable[[Any], float | None] | None
 
 
 def check_seconds(value: object, name: str, *, none: str | None = None) -> float | None:
@@ -75,9 +75,7 @@ def check_key(key: object) -> None:
     try:
         hash(key)
     except TypeError as error:
-        raise TypeError(
-            f"key={key!r} is not hashable ({error}): pass a key whose parts are all hashable"
-        ) from error
+        raise TypeError(f"key={key!r} is not hashable ({error}): pass a key whose parts are all hashable") from error
 
 
 def check_tags(tags: object, name: str = "tags") -> tuple[str, ...]:
@@ -90,6 +88,14 @@ def check_tags(tags: object, name: str = "tags") -> tuple[str, ...]:
             raise TypeError(f"{name} contains {tag!r}, a {type(tag).__name__}: a tag is a string")
         if not tag:
             raise ValueError(f"{name} contains an empty string: a tag names something, such as 'user:7'")
+    return checked
+
+
+def check_some_tags(tags: object) -> tuple[str, ...]:
+    """The names of tags, one at least."""
+    checked = check_tags(tags)
+    if not checked:
+        raise TypeError("invalidate() needs at least one tag; to drop everything in a cache, call clear()")
     return checked
 
 

@@ -146,7 +146,7 @@ class Batch(Flight):
         if isawaitable(value):
             value = await value
         if isinstance(value, Mapping):
-            return {key: value[key] if key in value else None for key in keys}
+            return {key: value.get(key) for key in keys}
         if isinstance(value, Sequence) and not isinstance(value, str | bytes):
             if len(value) != len(keys):
                 raise ValueError(
@@ -159,14 +159,14 @@ class Batch(Flight):
             f"or a sequence of one value for each key in their order."
         )
 
-    def land(self, value: dict[Hashable, Any], ttl: float | None, tags: tuple[str, ...] = ()) -> None:
+    def land(self, value: dict[Hashable, Any], ttl: float | None, tags: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - each key has its own
         for flight in self._release():
             try:
                 result = value[flight.key]
                 flight_ttl = flight.recipe.ttl_of(result)
                 tags_of = flight.recipe.tags_of
                 flight_tags = () if tags_of is None else tuple(tags_of(result))
-            except Exception as error:  # the caller's own ttl or tags function: it belongs to those who wait
+            except Exception as error:  # noqa: BLE001 - the caller's own ttl or tags function: it belongs to those who wait
                 flight.fail(error)
             else:
                 flight.land(result, flight_ttl, flight_tags)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from cache._arguments import (
     check_key,
     check_name,
     check_seconds,
+    check_some_tags,
     check_tags,
     check_ttl,
 )
@@ -78,6 +78,7 @@ class AsyncCache:
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: a number is negative or NaN, or a word is unknown.
+
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class AsyncCache:
             ValueError: ``ttl`` is negative or NaN; or a batch loader returned a sequence of the wrong length.
             CacheCycleError: this call is made by a load on which the load of ``key`` already waits.
             LoadCancelled: the load was cancelled, and not its caller.
+
         """
         store = self._store
         try:
@@ -274,6 +276,7 @@ class AsyncCache:
 
         Raises:
             TypeError, ValueError: as `get`.
+
         """
         check_key(key)
         ttl_of = self._ttl_of if ttl is DEFAULT else check_ttl(ttl)
@@ -296,7 +299,8 @@ class AsyncCache:
         Takes effect before it returns, in time that does not depend on how many entries there are. Truthy if a tag
         was in use.
         """
-        return invalidate_tags(self._namespace, tags)
+        checked = check_some_tags(tags)
+        return Applied(step.run(self._namespace.invalidate_each, checked))
 
     def clear(self) -> Applied:
         """Everything has changed; the metrics begin anew. Truthy if there were entries."""
@@ -327,6 +331,7 @@ class AsyncCache:
             linger: Seconds for which it stays covered after the end, or a function of the error (None: success).
                 By default 1 s where nobody knows if the write was made: CancelledError, TimeoutError or OSError, or
                 an error that came from one of these; else 0.
+
         """
         for key in keys:
             check_key(key)
@@ -354,12 +359,13 @@ class AsyncCache:
 
         Raises:
             ExceptionGroup: some loaders failed; all others have been loaded. It names the keys.
+
         """
         await warm_up(self.get, loaders, concurrency=concurrency, on_progress=on_progress)
 
     # -- closing -----------------------------------------------------------------------------------------------
 
-    async def aclose(self, timeout: float = 5.0) -> None:
+    async def aclose(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - it bounds a wait, and cancels nothing
         """End the loads in progress, whose callers get `LoadCancelled`, and drop all entries.
 
         Waits at most ``timeout`` seconds for the loads of this loop to end. May be repeated; the cache can be used
@@ -382,20 +388,3 @@ class AsyncCache:
     def __repr__(self) -> str:
         maxsize = self._store.maxsize
         return f"<AsyncCache {self.name!r}: {len(self)} of {'any number of' if maxsize is None else maxsize} entries>"
-
-
-def invalidate_tags(namespace: Domain, tags: Iterable[str]) -> Applied:
-    """Invalidate tags of one namespace."""
-    checked = check_tags(tags)
-    if not checked:
-        raise TypeError("invalidate() needs at least one tag; to drop everything in a cache, call clear()")
-
-    def change() -> bool:
-        return any([namespace.invalidate(tag) for tag in checked])
-
-    return Applied(step.run(change))
-
-
-async def shutdown(timeout: float = 5.0) -> None:
-    """Close every cache that is alive, as `AsyncCache.aclose` does; may be repeated."""
-    await asyncio.gather(*[cache.aclose(timeout) for cache in tuple(caches)])

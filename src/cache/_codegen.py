@@ -125,11 +125,12 @@ def _key(shape: Shape) -> str:
 def source_of(shape: Shape) -> str:
     """The module that defines, for one signature, the wrapper, its key and its bound arguments."""
     c = shape.prefix
+    me = shape.instance
     find_token = (
         f"""
-        {c}seen = {c}instances.get({c}id({shape.instance}))
-        {c}token = {c}seen[1] if {c}seen is not None and {c}seen[0]() is {shape.instance} else {c}mint({shape.instance})"""
-        if shape.instance
+        {c}seen = {c}instances.get({c}id({me}))
+        {c}token = {c}seen[1] if {c}seen is not None and {c}seen[0]() is {me} else {c}mint({me})"""
+        if me
         else ""
     )
     free = [
@@ -137,6 +138,7 @@ def source_of(shape: Shape) -> str:
         "id", "tuple", "sorted", "KeyError", "TypeError",
     ]  # fmt: skip
     defaults = [name for name, _, has_default in shape.parameters if has_default]
+    alive = f"({c}guard is None or {c}guard.seen is {c}epoch.now or {c}guard.renew())"
     untracked = "" if not shape.track else f" and (not {c}running or {c}frame() is None)"
     in_time = "" if not shape.has_ttl else f" and {c}entry.exp > {c}clock()"
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
@@ -149,7 +151,7 @@ def {c}factory({", ".join(c + name for name in (*free, *defaults))}):
             pass
         else:
             {c}guard = {c}entry.guard
-            if use_cache and ({c}guard is None or {c}guard.seen is {c}epoch.now or {c}guard.renew()){untracked}{in_time}:
+            if use_cache and {alive}{untracked}{in_time}:
                 {c}entry.tick = {c}store.tick = {c}store.tick + 1.0
                 return {c}entry.value
         return await {c}slow(use_cache, {_arguments(shape)})
@@ -180,7 +182,7 @@ def generate(
     The names that they use come from a closure: nothing of the user's module is shadowed, and nothing put into it.
     """
     local: dict[str, Any] = {}
-    exec(_compile(shape), globals_, local)
+    exec(_compile(shape), globals_, local)  # noqa: S102 - the source is made of names of parameters alone
     factory = local[f"{shape.prefix}factory"]
     functions: tuple[Any, Any, Any] = factory(
         **{shape.prefix + name: value for name, value in {**names, **defaults}.items()},

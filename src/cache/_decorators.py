@@ -117,11 +117,17 @@ def cached(
         skip_args: How many of the first positional parameters to leave out of the key; 1 shares the entries of a
             method between all instances.
         typed: Keep ``f(1)`` and ``f(1.0)`` apart.
-        policy, namespace, name, clock, track, cache_errors: As for `AsyncCache`; the name is the function's.
+        policy: As for `AsyncCache`.
+        track: As for `AsyncCache`.
+        namespace: As for `AsyncCache`.
+        name: As for `AsyncCache`; by default the function's.
+        clock: As for `AsyncCache`.
+        cache_errors: As for `AsyncCache`.
 
     Raises:
         TypeError: at decoration, if it is no ``async def``, is cached already, or has a parameter ``use_cache``.
         ValueError: at decoration, if an option names a parameter that the function does not have.
+
     """
     ttl_of = check_ttl(ttl)
     check_count(skip_args, "skip_args", least=0)
@@ -189,7 +195,7 @@ def AsyncLRU(
 ) -> Decorator: ...
 
 
-def AsyncLRU(maxsize: Any = 128, skip_args: int = 0, **options: Any) -> Any:
+def AsyncLRU(maxsize: Any = 128, skip_args: int = 0, **options: Any) -> Any:  # noqa: N802 - the name that users know
     """`cached` without a ttl: the ``maxsize`` least recently used results are kept. Also bare, ``@AsyncLRU``."""
     if callable(maxsize) or isinstance(maxsize, classmethod | staticmethod):
         return cached()(maxsize)
@@ -218,7 +224,9 @@ def AsyncTTL(
 ) -> Decorator: ...
 
 
-def AsyncTTL(time_to_live: Any = 60, maxsize: int | None = 1024, skip_args: int = 0, **options: Any) -> Any:
+def AsyncTTL(  # noqa: N802 - the name that users know
+    time_to_live: Any = 60, maxsize: int | None = 1024, skip_args: int = 0, **options: Any
+) -> Any:
     """`cached` with a ttl of ``time_to_live`` seconds. Also bare, ``@AsyncTTL``."""
     if inspect.iscoroutinefunction(time_to_live) or isinstance(time_to_live, classmethod | staticmethod):
         return cached(ttl=60, maxsize=1024)(time_to_live)

@@ -57,10 +57,10 @@ class Entry:
     """One stored value.
 
     ``guard`` is None exactly if a reader that checks the deadline has nothing else to verify. ``tick`` is the
-    moment of the last use and ``bucket`` the policy's place for it.
+    moment of the last use; ``bucket`` and ``at`` are its place in the order of eviction.
     """
 
-    __slots__ = ("bucket", "exp", "guard", "key", "tick", "value")
+    __slots__ = ("at", "bucket", "exp", "guard", "key", "tick", "value")
 
     value: Any
     exp: float
@@ -68,6 +68,7 @@ class Entry:
     tick: float
     key: Hashable
     bucket: Any
+    at: int
 
     def is_fresh(self, now: float) -> bool:
         """Whether the value may be served at ``now``."""

@@ -11,7 +11,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Hashable, Iterable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from inspect import isawaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,7 @@ class Recipe:
 
 
 _SPENT = Recipe(lambda: None, lambda _: None)
+_NOWHERE = Context()
 
 
 class _Depth(threading.local):
@@ -104,9 +105,7 @@ class Flight(Lease):
     def __init__(
         self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool
     ) -> None:
-        super().__init__(
-            loads.store, key, names=recipe.names, undecided_in=recipe.undecided_in, tracked=loads.track
-        )
+        super().__init__(loads.store, key, names=recipe.names, undecided_in=recipe.undecided_in, tracked=loads.track)
         self.loads = loads
         self.recipe = recipe
         self.loop = loop
@@ -155,7 +154,8 @@ class Flight(Lease):
     def _conclude(self) -> dict[asyncio.Future[Any], None]:
         self.loads.remove(self)
         self.close()
-        self.recipe = _SPENT  # the task lives a turn of the loop longer; the arguments of the call need not
+        # The task lives a turn of the loop longer; the arguments and the context of the call need not.
+        self.recipe, self.context = _SPENT, _NOWHERE
         waiters, self.waiters = self.waiters, {}
         return waiters
 
@@ -184,7 +184,7 @@ class Flight(Lease):
         self.loads.flying.add(self)
         try:
             task = start_task(coroutine, self, self.loads.task_name)
-        except Exception as error:  # a foreign task factory has refused: those who wait must hear of it
+        except Exception as error:  # noqa: BLE001 - a foreign task factory has refused: those who wait must hear of it
             coroutine.close()
             self.loads.flying.discard(self)
             self.fail(error)
@@ -217,7 +217,7 @@ class Flight(Lease):
         except (KeyboardInterrupt, SystemExit) as error:
             self.fail(error)
             raise
-        except BaseException as error:  # the loader's own: it belongs to those who wait
+        except BaseException as error:  # noqa: BLE001 - the loader's own: it belongs to those who wait
             self.fail(error)
         else:
             self.land(value, ttl, tags)
@@ -237,7 +237,10 @@ class Flight(Lease):
     def fail(self, error: BaseException) -> None:
         """The load has failed: every waiter gets the very error."""
         if isinstance(error, StopIteration):  # a future refuses it, as a coroutine would
-            cause, error = error, RuntimeError(f"the loader of {self.loads.store.name}[{self.key!r}] raised StopIteration")
+            cause, error = (
+                error,
+                RuntimeError(f"the loader of {self.loads.store.name}[{self.key!r}] raised StopIteration"),
+            )
             error.__cause__ = cause
         ttl = self.loads.ttl_of_error(error)
         with step:
@@ -260,7 +263,9 @@ class Flight(Lease):
         if not task.cancelled():
             task.exception()  # whoever waited has had it
         if self.state != DONE:  # cancelled before its first step
-            self.fail(LoadCancelled(f"The load of {self.loads.store.name}[{self.key!r}] was cancelled before it began."))
+            self.fail(
+                LoadCancelled(f"The load of {self.loads.store.name}[{self.key!r}] was cancelled before it began.")
+            )
 
     def _drop(self) -> None:
         with step:

@@ -43,7 +43,7 @@ class Instances:
         self.tokens: dict[int, tuple[weakref.ref[Any], Token]] = {}
 
     def mint(self, instance: Any) -> Token:
-        """The token of an instance that may not have one yet; called on misses and, for a new instance, on its first."""
+        """The token of an instance that may not have one yet."""
         with step:
             found = self.tokens.get(id(instance))
             if found is not None and found[0]() is instance:

@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, 
 from inspect import Parameter
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from cache._applied import Applied
 from cache._arguments import DEFAULT, Default, check_callable, check_name, check_tags
-from cache._cache import AsyncCache, invalidate_tags
 from cache._mutation import Linger, Mutating, check_linger
-from cache._tags import ALL, Domain, namespace as named_namespace
+from cache._tags import ALL, Domain
+from cache._tags import namespace as named_namespace
 from cache._templates import Templates
 from cache._wrapper import Cached, cached_of
 
@@ -60,6 +59,7 @@ def invalidates(
     Raises:
         TypeError: at decoration, if the mutation is no ``async def``, if a target is no cached function, or if the
             arguments of one cannot be found; at the call, before the mutation runs, if they cannot be computed.
+
     """
     targets = tuple(_cached(function) for function in cached_fns)
     if key_fn is not None:
@@ -81,7 +81,9 @@ def invalidates(
     linger_of = check_linger(linger)
 
     def decorate(mutation: Callable[..., Any]) -> Any:
-        plan = _Plan(mutation, targets, clear_all, key_fn, templates, spaces)
+        plan = _Plan(
+            mutation, cached_fns=targets, clear_all=clear_all, key_fn=key_fn, templates=templates, spaces=spaces
+        )
 
         @functools.wraps(mutation)
         async def mutate(*args: Any, **kwargs: Any) -> Any:
@@ -93,7 +95,7 @@ def invalidates(
     return decorate
 
 
-def AsyncLRUInvalidator(
+def AsyncLRUInvalidator(  # noqa: N802 - the name that users know
     cached_fn: Callable[..., Any],
     skip_args: int = 0,
     clear_all: bool = False,
@@ -130,6 +132,7 @@ class _Plan:
     def __init__(
         self,
         mutation: Callable[..., Any],
+        *,
         cached_fns: tuple[Cached, ...],
         clear_all: bool,
         key_fn: KeyFn | None,
@@ -138,7 +141,10 @@ class _Plan:
     ) -> None:
         name = getattr(mutation, "__qualname__", repr(mutation))
         if not inspect.iscoroutinefunction(mutation):
-            raise TypeError(f"{name} is not an async def: an invalidator decorates a coroutine function; around any other write use `with cache.mutating(...)`")
+            raise TypeError(
+                f"{name} is not an async def: an invalidator decorates a coroutine function. Around any other "
+                f"write use `with cache.mutating(...)`"
+            )
         self._name = name
         self._signature = inspect.signature(mutation)
         self._cached_fns = cached_fns
@@ -159,6 +165,7 @@ class _Plan:
 
         Raises:
             TypeError: it cannot be computed; or the arguments do not fit the mutation, which would raise the same.
+
         """
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
@@ -194,18 +201,16 @@ class _Plan:
         calls = key_fn(args, kwargs)
         pairs = calls if isinstance(calls, list) else [calls]
         for pair in pairs:
-            if not (
-                isinstance(pair, tuple)
-                and len(pair) == 2
-                and isinstance(pair[0], tuple | list)
-                and isinstance(pair[1], Mapping)
-            ):
-                raise TypeError(
-                    f"{self._name} was not run: key_fn={key_fn!r} returned {calls!r}. Return the arguments of "
-                    f"{cached.name} as a pair (args, kwargs), such as ((7,), {{}}), or a list of such pairs"
-                )
+            match pair:
+                case (tuple() | list() as its_args, Mapping() as its_kwargs) if isinstance(pair, tuple):
+                    pass
+                case _:
+                    raise TypeError(
+                        f"{self._name} was not run: key_fn={key_fn!r} returned {calls!r}. Return the arguments of "
+                        f"{cached.name} as a pair (args, kwargs), such as ((7,), {{}}), or a list of such pairs"
+                    )
             try:
-                yield cached.key_of(*pair[0], **pair[1])
+                yield cached.key_of(*its_args, **its_kwargs)
             except TypeError as error:
                 error.add_note(f"{self._name} was not run: key_fn={key_fn!r} returned {pair!r} for {cached.name}")
                 raise
@@ -243,54 +248,3 @@ def _has_default(cached: Cached, name: str) -> bool:
         Parameter.VAR_POSITIONAL,
         Parameter.VAR_KEYWORD,
     )
-
-
-def mutating(
-    *targets: Any, tags: Iterable[str] = (), namespace: str = "default", linger: Linger | Default = DEFAULT
-) -> Mutating:
-    """A mutation that spans caches: as `AsyncCache.mutating`, over any number of them.
-
-    Args:
-        targets: A cached function or an `AsyncCache`, for all of it; or a pair of one of these and a key of it, as
-            ``f.cache_key(...)`` returns: ``mutating((get_user, get_user.cache_key(7)), list_users)``.
-        tags: Tags of ``namespace``.
-        namespace: Where the tags live.
-        linger: As for `AsyncCache.mutating`.
-    """
-    found = [_target(target) for target in targets]
-    space = named_namespace(check_name(namespace, "namespace"))
-    names: list[Target] = [(cache._store, key) for cache, key in found]
-    names += [(space, tag) for tag in check_tags(tags)]
-    if not names:
-        raise TypeError("mutating() needs to know what is changed: pass cached functions, pairs with a key, or tags=(...)")
-    clock = found[0][0]._store.clock if found else time.monotonic
-    return Mutating(tuple(dict.fromkeys(names)), clock, check_linger(linger))
-
-
-def _target(target: Any) -> tuple[AsyncCache, Hashable]:
-    whole = _cache_of(target)
-    if whole is not None:
-        return whole, ALL
-    if isinstance(target, tuple) and len(target) == 2:
-        cache = _cache_of(target[0])
-        if cache is not None:
-            try:
-                hash(target[1])
-            except TypeError as error:
-                raise TypeError(f"the key of {target!r} is not hashable: use the key that cache_key(...) returns") from error
-            return cache, target[1]
-    raise TypeError(
-        f"{target!r} is no target of a mutation: pass a cached function or an AsyncCache, or a pair (one of these, key)"
-    )
-
-
-def _cache_of(target: Any) -> AsyncCache | None:
-    if isinstance(target, AsyncCache):
-        return target
-    cached = cached_of(target)
-    return None if cached is None else cached.cache
-
-
-def invalidate(*tags: str, namespace: str = "default") -> Applied:
-    """What rests on any of these tags has changed, in all caches of ``namespace``: as `AsyncCache.invalidate`."""
-    return invalidate_tags(named_namespace(check_name(namespace, "namespace")), tags)

@@ -10,7 +10,6 @@ import copyreg
 from collections.abc import Hashable
 from typing import Any
 
-
 #: How pickle's protocol 2 and later begin an object whose class says nothing else.
 _NEW: object = vars(copyreg)["__newobj__"]
 
@@ -40,6 +39,7 @@ def freeze(value: Any) -> Hashable:
 
     Raises:
         TypeError: it has no value that can be told from outside, or contains itself.
+
     """
     try:
         hash(value)

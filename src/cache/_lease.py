@@ -65,8 +65,8 @@ class Lease:
         "deadline",
         "joinable",
         "key",
-        "names",
         "keyspace",
+        "names",
         "parent",
         "state",
         "successor",
@@ -149,7 +149,8 @@ class Lease:
             return
         self.state = DONE
         running.discard(self)
-        for tag in self.tags:
+        tags, self.tags = self.tags, set()
+        for tag in tags:
             tag.readers.discard(self)
         if self.undecided_in is not None:
             self.undecided_in.undecided.discard(self)
@@ -159,7 +160,9 @@ class Lease:
 
     # -- what it rests on --------------------------------------------------------------------------------------
 
-    def rest_on(self, tags: Iterable[Tag], deadline: float = math.inf, clock: Callable[[], float] | None = None) -> None:
+    def rest_on(
+        self, tags: Iterable[Tag], deadline: float = math.inf, clock: Callable[[], float] | None = None
+    ) -> None:
         """The load has read something that rests on ``tags`` and is good up to ``deadline`` on ``clock``."""
         if self.state == DONE or not self.tracked:
             return

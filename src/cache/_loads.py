@@ -183,7 +183,7 @@ class Loads:
             if task is None or task.cancelling():
                 raise
             raise LoadCancelled(f"The load of {self.store.name}[{key!r}] was cancelled from inside.") from cause
-        except BaseException:
+        except BaseException:  # counted, and passed on
             with step:
                 self.store.load_errors += 1
             raise
@@ -200,8 +200,8 @@ class Loads:
                 return seconds
         return None
 
-    async def cancel_all(self, error: LoadCancelled, timeout: float) -> list[str]:
-        """End all loads; their callers get ``error``. The names of the tasks that have not ended in ``timeout`` s."""
+    async def cancel_all(self, error: LoadCancelled, patience: float) -> list[str]:
+        """End all loads; their callers get ``error``. The names of the tasks that have not ended in ``patience`` s."""
         loop = asyncio.get_running_loop()
         with step:
             boarded = [flight for board in self.store.flights.values() for flight in board.values()]
@@ -216,7 +216,7 @@ class Loads:
         tasks = [task for task in tasks if task is not asyncio.current_task()]
         if not tasks:
             return []
-        _, late = await asyncio.wait(tasks, timeout=timeout)
+        _, late = await asyncio.wait(tasks, timeout=patience)
         return [task.get_name() for task in late]
 
 

@@ -17,6 +17,9 @@ from cache._entry import Entry
 #: The most entries that one eviction files anew before it takes the oldest of those it has seen.
 SCAN = 1024
 
+#: The most entries in a bucket, but for some that are filed anew: places up to here are integers that cost no memory.
+WIDEST = 256
+
 _tick = attrgetter("tick")
 _bound = attrgetter("bound")
 
@@ -24,31 +27,45 @@ _bound = attrgetter("bound")
 class Bucket:
     """Entries filed with a tick of at most ``bound``, and above the bound of the bucket before.
 
-    ``live`` of the ``entries`` are still filed here; the others have been removed and wait for the next compaction,
-    which keeps them fewer than the live ones.
+    Invariant: ``entries[entry.at]`` is the entry, for each of the ``live`` ones. What was removed has left None in its
+    place, so that nothing keeps it alive, and these gaps are fewer than the entries.
     """
 
     __slots__ = ("bound", "entries", "live", "ordered")
 
     def __init__(self, bound: float) -> None:
         self.bound = bound
-        self.entries: list[Entry] = []
+        self.entries: list[Entry | None] = []
         self.live = 0
         self.ordered = False
 
     def file(self, entry: Entry) -> None:
         entry.bucket = self
+        entry.at = len(self.entries)
         self.entries.append(entry)
         self.live += 1
+        self.ordered = False
 
-    def compact(self) -> None:
-        self.entries = [entry for entry in self.entries if entry.bucket is self]
+    def remove(self, entry: Entry) -> None:
+        self.entries[entry.at] = None
+        entry.bucket = None
+        self.live -= 1
+        if len(self.entries) > 2 * self.live + 8:
+            self._arrange(self.filed())
+
+    def filed(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry is not None]
 
     def order(self) -> None:
         """Oldest last, so that taking it is cheap."""
         if not self.ordered:
-            self.entries.sort(key=_tick, reverse=True)
+            self._arrange(sorted(self.filed(), key=_tick, reverse=True))
             self.ordered = True
+
+    def _arrange(self, entries: list[Entry]) -> None:
+        for at, entry in enumerate(entries):
+            entry.at = at
+        self.entries = [*entries]
 
 
 class LRU:
@@ -63,7 +80,7 @@ class LRU:
     __slots__ = ("_hand", "_hand_bucket", "_width", "buckets")
 
     def __init__(self, maxsize: int | None) -> None:
-        self._width = min(max(isqrt(maxsize or 512 * 512), 8), 512)
+        self._width = min(max(isqrt(maxsize or WIDEST * WIDEST), 8), WIDEST)
         self.buckets = [Bucket(math.inf)]
         self._hand_bucket = 0
         self._hand = 0
@@ -81,12 +98,9 @@ class LRU:
     def discard(self, entry: Entry) -> None:
         """Forget an entry that is no longer stored."""
         bucket: Bucket = entry.bucket
-        entry.bucket = None
-        bucket.live -= 1
+        bucket.remove(entry)
         if not bucket.live and bucket is not self.buckets[-1]:
             del self.buckets[self._index_of(bucket)]
-        elif len(bucket.entries) > 2 * bucket.live + 8:
-            bucket.compact()
 
     def evict(self, tick: float) -> Entry:
         """Take out the least recently used entry; ``tick`` is the newest. There must be one."""
@@ -100,7 +114,7 @@ class LRU:
                 self._open(tick)
             front.order()
             entry = front.entries.pop()
-            if entry.bucket is not front:
+            if entry is None:
                 continue
             front.live -= 1
             entry.bucket = None
@@ -125,7 +139,7 @@ class LRU:
             return None
         entry = bucket.entries[self._hand]
         self._hand += 1
-        return entry if entry.bucket is bucket else None
+        return entry
 
     def _open(self, bound: float) -> Bucket:
         """Close the last bucket at ``bound`` and open the next."""
@@ -137,25 +151,22 @@ class LRU:
     def _refile(self, entry: Entry) -> None:
         at = bisect_left(self.buckets, entry.tick, key=_bound)
         bucket = self.buckets[at]
-        bucket.ordered = False
         bucket.file(entry)
         if len(bucket.entries) > 2 * self._width and bucket is not self.buckets[-1]:
             self._split(at)
 
     def _split(self, at: int) -> None:
         upper = self.buckets[at]
-        upper.compact()
-        upper.entries.sort(key=_tick)
-        half = len(upper.entries) // 2
-        bound = upper.entries[half - 1].tick
+        entries = sorted(upper.filed(), key=_tick)
+        half = len(entries) // 2
+        bound = entries[half - 1].tick
         if bound >= upper.bound:
             return  # most of it was used since: those entries will leave by themselves
         lower = Bucket(bound)
-        for entry in upper.entries[:half]:
-            lower.file(entry)
-        upper.entries = upper.entries[half:]
-        upper.live = len(upper.entries)
-        self.buckets.insert(at, lower)
+        rest = Bucket(upper.bound)
+        for i, entry in enumerate(entries):
+            (lower if i < half else rest).file(entry)
+        self.buckets[at : at + 1] = [lower, rest]
 
     def _index_of(self, bucket: Bucket) -> int:
         at = bisect_left(self.buckets, bucket.bound, key=_bound)

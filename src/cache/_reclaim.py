@@ -1,4 +1,4 @@
-"""Reclaim: give back the memory of what was dropped at once, without stopping the event loop for as long as it takes."""
+"""Reclaim: give back the memory of what was dropped, without stopping the event loop for as long as it takes."""
 
 from __future__ import annotations
 

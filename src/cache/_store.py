@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from cache._entry import NEVER, Entry, make_entry
@@ -45,9 +44,7 @@ class Store(Keyspace):
         "tick",
     )
 
-    def __init__(
-        self, name: str, maxsize: int | None, clock: Callable[[], float], *, reader_checks_exp: bool
-    ) -> None:
+    def __init__(self, name: str, maxsize: int | None, clock: Callable[[], float], *, reader_checks_exp: bool) -> None:
         super().__init__(name, clock)
         self.maxsize = maxsize
         self.reader_checks_exp = reader_checks_exp
@@ -226,5 +223,3 @@ class Store(Keyspace):
                 flight.spoil()
             else:
                 flight.dirty()
-
-

@@ -162,6 +162,10 @@ class Namespace(Domain):
             lease.suspect(name)
         return used
 
+    def invalidate_each(self, names: tuple[str, ...]) -> bool:
+        """True if any of them was in use."""
+        return bool(sum([self.invalidate(name) for name in names]))
+
 
 #: A namespace lives as long as a cache, a window or a module that uses it.
 _namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()

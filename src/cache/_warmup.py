@@ -37,7 +37,7 @@ async def warm_up(
         for key, loader in todo:
             try:
                 await get(key, loader)
-            except Exception as error:  # one failing loader stops no other; all are raised at the end
+            except Exception as error:  # noqa: BLE001 - one failing loader stops no other; all are raised at the end
                 error.add_note(f"while warming up the key {key!r}")
                 failed[key] = error
             done += 1

@@ -108,6 +108,7 @@ class Cached:
 
         Raises:
             TypeError: the arguments do not fit the function, or one of them cannot be part of a key.
+
         """
         try:
             key = self._key(*args, **kwargs)
@@ -158,7 +159,7 @@ class Cached:
             elif kind is Parameter.VAR_KEYWORD:
                 kwargs |= values.get(name, {})
             else:
-                value = values[name] if name in values else parameter.default
+                value = values.get(name, parameter.default)
                 value = None if value is Parameter.empty else value
                 if kind is Parameter.KEYWORD_ONLY:
                     kwargs[name] = value
@@ -241,6 +242,7 @@ class Cached:
 
         Raises:
             TypeError: the arguments do not fit the function.
+
         """
         return self.cache.delete(self.key_of(*args, **kwargs))
 

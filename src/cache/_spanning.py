@@ -1,0 +1,76 @@
+"""Spanning: what reaches over all caches of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from cache._applied import Applied
+from cache._arguments import DEFAULT, Default, check_name, check_some_tags, check_tags
+from cache._cache import AsyncCache, caches
+from cache._mutation import Linger, Mutating, check_linger
+from cache._step import step
+from cache._tags import ALL, Domain
+from cache._tags import namespace as named_namespace
+from cache._wrapper import cached_of
+
+
+def mutating(
+    *targets: Any, tags: Iterable[str] = (), namespace: str = "default", linger: Linger | Default = DEFAULT
+) -> Mutating:
+    """A mutation that spans caches: as `AsyncCache.mutating`, over any number of them.
+
+    Args:
+        targets: A cached function or an `AsyncCache`, for all of it; or a pair of one of these and a key of it, as
+            ``f.cache_key(...)`` returns: ``mutating((get_user, get_user.cache_key(7)), list_users)``.
+        tags: Tags of ``namespace``.
+        namespace: Where the tags live.
+        linger: As for `AsyncCache.mutating`.
+
+    """
+    found = [_target(target) for target in targets]
+    space = named_namespace(check_name(namespace, "namespace"))
+    names: list[tuple[Domain, Hashable]] = [(cache._store, key) for cache, key in found]
+    names += [(space, tag) for tag in check_tags(tags)]
+    if not names:
+        raise TypeError(
+            "mutating() needs to know what is changed: pass cached functions, pairs with a key, or tags=(...)"
+        )
+    clock = found[0][0]._store.clock if found else time.monotonic
+    return Mutating(tuple(dict.fromkeys(names)), clock, check_linger(linger))
+
+
+def _target(target: Any) -> tuple[AsyncCache, Hashable]:
+    whole = _cache_of(target)
+    if whole is not None:
+        return whole, ALL
+    match target:
+        case (of, key) if (cache := _cache_of(of)) is not None:
+            try:
+                hash(key)
+            except TypeError as error:
+                raise TypeError(f"the key in {target!r} is not hashable: use what cache_key(...) returns") from error
+            return cache, key
+    raise TypeError(
+        f"{target!r} is no target of a mutation: pass a cached function or an AsyncCache, or a pair (one of these, key)"
+    )
+
+
+def _cache_of(target: Any) -> AsyncCache | None:
+    if isinstance(target, AsyncCache):
+        return target
+    cached = cached_of(target)
+    return None if cached is None else cached.cache
+
+
+def invalidate(*tags: str, namespace: str = "default") -> Applied:
+    """What rests on any of these tags has changed, in all caches of ``namespace``: as `AsyncCache.invalidate`."""
+    space = named_namespace(check_name(namespace, "namespace"))
+    return Applied(step.run(space.invalidate_each, check_some_tags(tags)))
+
+
+async def shutdown(timeout: float = 5.0) -> None:  # noqa: ASYNC109 - it bounds a wait, and cancels nothing
+    """Close every cache that is alive, as `AsyncCache.aclose` does; may be repeated."""
+    await asyncio.gather(*[cache.aclose(timeout) for cache in tuple(caches)])
