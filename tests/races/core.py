@@ -1,0 +1,251 @@
+"""The core object: set, delete, clear, mutating, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from cache import AsyncCache
+from cache.testing import CommitRefused, Race, Row, Source
+from tests.races.catalogue import end_quietly, scenario
+
+
+def cache_of(race: Race, users: Source) -> tuple[AsyncCache, Callable[[int], Awaitable[Row]]]:
+    cache = AsyncCache(clock=race.clock)
+
+    async def get_user(uid: int) -> Row:
+        row: Row = await cache.get(uid, lambda: users.load(uid))
+        return row
+
+    end_quietly(race, cache)
+    return cache, get_user
+
+
+@scenario(allow={"stale-commit"})
+def a_delete_after_the_write(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update(uid: int) -> None:
+        await users.write(uid)
+        await cache.delete(uid)
+
+    race.read(get_user, 1)
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+
+
+@scenario(allow={"stale-commit"})
+def a_clear_after_the_write(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update(uid: int) -> None:
+        await users.write(uid)
+        await cache.clear()
+
+    race.read(get_user, 1)
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+
+
+@scenario(allow={"stale-commit"})
+def a_set_after_the_write(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update(uid: int) -> None:
+        await users.write(uid)
+        await cache.set(uid, users.committed(uid))
+
+    race.read(get_user, 1)
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+
+
+@scenario(allow={"stale-commit"})
+def a_set_under_an_outer(race: Race) -> None:
+    users = race.source("users")
+    cache = AsyncCache(clock=race.clock)
+
+    async def load_page(uid: int) -> tuple[str, Row]:
+        row = await cache.get(uid, lambda: users.load(uid))
+        await race.checkpoint("the page computes")
+        return ("page", row)
+
+    async def get_page(uid: int) -> tuple[str, Row]:
+        page: tuple[str, Row] = await cache.get(("page", uid), lambda: load_page(uid))
+        return page
+
+    async def update(uid: int) -> None:
+        await users.write(uid)
+        await cache.set(uid, users.committed(uid))
+
+    race.read(get_page, 1)
+    race.read(get_page, 1)
+    race.mutate(update, 1)
+    end_quietly(race, cache)
+
+
+@scenario(small=False)
+def a_set_inside_a_mutation(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(uid):
+            await users.write(uid)
+            row = users.committed(uid)
+            await race.checkpoint("between the commit and the set")
+            assert not await cache.set(uid, row)
+
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+    race.mutate(update, 1)
+
+
+@scenario()
+def a_set_inside_a_mutation_alone_is_kept(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(uid):
+            await users.write(uid)
+            cache.set(uid, users.committed(uid))
+        assert uid in cache, "what its own body has set is stored at the end"
+
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+
+
+@scenario()
+def a_set_inside_a_mutation_that_is_refused(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(uid), users.transaction(ending="refused") as tx:
+            await tx.write(uid)
+            cache.set(uid, await users.load(uid))
+
+    race.read(get_user, 1)
+    race.mutate(update, 1, expect=(CommitRefused,))
+
+
+@scenario(small=False)
+def a_set_by_a_stranger_during_a_mutation(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(uid):
+            await users.write(uid)
+
+    async def meddle(uid: int) -> None:
+        row = await users.load(uid)
+        if users.committed(uid) == row:
+            cache.set(uid, row)
+
+    race.read(get_user, 1)
+    race.actor(meddle, 1)
+    race.mutate(update, 1)
+
+
+@scenario(small=False)
+def a_transaction_over_two_keys(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update() -> None:
+        async with cache.mutating(1, 2), users.transaction() as tx:
+            await tx.write(1)
+            await tx.write(2)
+
+    race.read(get_user, 1)
+    race.read(get_user, 2)
+    race.mutate(update)
+
+
+@scenario(small=False)
+def everything_during_a_mutation_of_one_key(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update() -> None:
+        async with cache.mutating(1):
+            await users.write(1)
+
+    async def rewrite() -> None:
+        async with cache.mutating(everything=True):
+            await users.write(1)
+
+    race.read(get_user, 1)
+    race.mutate(update)
+    race.mutate(rewrite)
+
+
+@scenario(small=False)
+def a_batch_and_a_mutation_of_one_of_its_keys(race: Race) -> None:
+    users = race.source("users")
+    cache = AsyncCache(clock=race.clock, batch_window_ms=0)
+
+    async def get_user(uid: int) -> Row | None:
+        row: Row | None = await cache.get(uid, batch_loader=users.load_many)
+        return row
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(uid):
+            await users.write(uid)
+
+    race.read(get_user, 1)
+    race.read(get_user, 2)
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+    end_quietly(race, cache)
+
+
+@scenario(small=False)
+def a_batch_that_collects_and_cancelled_readers(race: Race) -> None:
+    users = race.source("users")
+    cache = AsyncCache(clock=race.clock, batch_window_ms=5, max_batch_size=2)
+
+    async def get_user(uid: int) -> Row | None:
+        row: Row | None = await cache.get(uid, batch_loader=users.load_many)
+        return row
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(uid):
+            await users.write(uid)
+
+    race.read(get_user, 1, cancel=True)
+    race.read(get_user, 2, cancel=True)
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+    end_quietly(race, cache)
+
+
+@scenario(small=False)
+def a_batch_whose_loader_reads_the_cache(race: Race) -> None:
+    users = race.source("users")
+    cache = AsyncCache(clock=race.clock, batch_window_ms=0)
+
+    async def load_pages(keys: list[tuple[str, int]]) -> dict[tuple[str, int], tuple[str, Row]]:
+        pages = {}
+        for key in keys:
+            row = await cache.get(key[1], lambda key=key: users.load(key[1]))  # type: ignore[misc]  # a default binds
+            pages[key] = ("page", row)
+        await race.checkpoint("the pages compute")
+        return pages
+
+    async def get_page(uid: int) -> tuple[str, Row] | None:
+        page: tuple[str, Row] | None = await cache.get(("page", uid), batch_loader=load_pages)
+        return page
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(uid):
+            await users.write(uid)
+
+    race.read(get_page, 1)
+    race.read(get_page, 1)
+    race.mutate(update, 1)
+    end_quietly(race, cache)

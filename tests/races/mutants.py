@@ -1,0 +1,478 @@
+"""The rules of the protocol, switched off one at a time.
+
+Each mutant breaks one rule, and names a scenario that must notice. A mutant that nobody notices means that the
+scenarios are too weak, or that the rule is not needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from cache import _batch, _entry, _flight, _loads, _mutation, _tags, _window, _wrapper
+from cache._lease import DIRTY, RUNNING, SPOIL, Lease
+from cache._loads import Loads
+from cache._store import Store
+from cache._window import Window
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule that is switched off while ``broken()`` is entered, and the scenario that must notice."""
+
+    name: str
+    caught_by: str
+    broken: Callable[[], AbstractContextManager[Any]]
+
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+Broken = Callable[[], AbstractContextManager[Any]]
+
+
+def mutant(caught_by: str) -> Callable[[Broken], Broken]:
+    def add(broken: Broken) -> Broken:
+        name = broken.__name__
+        MUTANTS[name] = Mutant(name, caught_by, broken)
+        return broken
+
+    return add
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Do not what the rule asks for."""
+
+
+# -- the window ---------------------------------------------------------------------------------------------------
+
+
+@mutant("two_readers_and_a_mutation")
+def the_begin_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]:
+    def begin(self: Window) -> None:
+        for domain, name in self.targets:
+            domain.windows.setdefault(name, []).append(self)
+        self.kills = _tags.epoch.kills
+
+    return patch.object(Window, "begin", begin)
+
+
+@mutant("tags_computed_from_the_result")
+def the_end_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]:
+    def end(self: Window, linger: float, *, succeeded: bool) -> None:
+        with patch.object(Window, "_invalidate", nothing):
+            original(self, linger, succeeded=succeeded)
+
+    original = Window.end
+    return patch.object(Window, "end", end)
+
+
+@mutant("two_readers_and_two_mutations")
+def a_mutation_covers_nothing() -> AbstractContextManager[Any]:
+    return patch.object(_tags.Domain, "windows_on", lambda self, name: [])
+
+
+@mutant("a_mutation_that_fails_after_its_commit")
+def a_failed_mutation_does_not_close_its_window() -> AbstractContextManager[Any]:
+    def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
+        if error is None:
+            original(self, kind, error, traceback)
+
+    original = _mutation.Mutating.__exit__
+    return patch.object(_mutation.Mutating, "__exit__", leave)
+
+
+@mutant("a_mutation_within_a_mutation")
+def the_end_of_one_mutation_uncovers_what_another_covers() -> AbstractContextManager[Any]:
+    def uncover(self: Window, domain: _tags.Domain, name: Any) -> None:
+        domain.windows.pop(name, None)
+
+    return patch.object(Window, "_uncover", uncover)
+
+
+@mutant("a_mutation_of_everything")
+def a_mutation_of_everything_does_not_cover_single_keys() -> AbstractContextManager[Any]:
+    return patch.object(_tags.Domain, "windows_on", lambda self, name: self._current(name))
+
+
+@mutant("a_commit_that_lands_after_its_error")
+def an_ambiguous_end_does_not_linger() -> AbstractContextManager[Any]:
+    return patch.object(_mutation, "AMBIGUOUS_LINGER", 0.0)
+
+
+@mutant("a_mutation_that_is_refused")
+def the_reads_of_a_body_are_shared() -> AbstractContextManager[Any]:
+    return patch.object(_loads, "enclosing", lambda: iter(()))
+
+
+@mutant("a_read_that_goes_on_after_its_mutation")
+def a_body_that_has_ended_still_reads_privately() -> AbstractContextManager[Any]:
+    def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
+        original(self, kind, error, traceback)
+        _window.mutation.set(self._window)
+
+    def enclosing() -> Iterator[Window]:
+        window = _window.mutation.get()
+        return iter(() if window is None else (window,))
+
+    original = _mutation.Mutating.__exit__
+    return both(patch.object(_mutation.Mutating, "__exit__", leave), patch.object(_loads, "enclosing", enclosing))
+
+
+# -- the lease ----------------------------------------------------------------------------------------------------
+
+
+def turning(change: Callable[[bool, bool, bool, int], tuple[bool, bool, bool]]) -> AbstractContextManager[Any]:
+    """A lease that turns otherwise: ``change`` gets joinable, clean, chained and the turn, as they should be."""
+
+    def turn(self: Lease, kind: int) -> bool:
+        before = (self.joinable, self.clean, self.chained)
+        changed = original(self, kind)
+        after = change(self.joinable, self.clean, self.chained, kind)
+        self.joinable = after[0] and before[0]
+        self.clean = after[1] and before[1]
+        self.chained = after[2]
+        return changed
+
+    original = Lease._turn
+    return patch.object(Lease, "_turn", turn)
+
+
+@mutant("a_delete_after_the_write")
+def a_load_that_was_invalidated_is_stored() -> AbstractContextManager[Any]:
+    return turning(lambda joinable, clean, chained, turn: (joinable, True if turn == DIRTY else clean, chained))
+
+
+@mutant("a_delete_after_the_write")
+def a_load_that_was_invalidated_is_joined() -> AbstractContextManager[Any]:
+    return turning(lambda joinable, clean, chained, turn: (turn == DIRTY or joinable, clean, chained))
+
+
+@mutant("a_reader_and_a_mutation")
+def a_load_begun_in_a_mutation_is_stored() -> AbstractContextManager[Any]:
+    return both(
+        turning(lambda joinable, clean, chained, turn: (joinable, True if turn == SPOIL else clean, chained)),
+        the_end_of_a_mutation_does_not_invalidate(),
+    )
+
+
+@mutant("two_readers_and_a_mutation")
+def a_load_begun_in_a_mutation_is_joined() -> AbstractContextManager[Any]:
+    return turning(lambda joinable, clean, chained, turn: (turn == SPOIL or joinable, clean, chained))
+
+
+@mutant("a_herd_in_a_window")
+def readers_in_a_mutation_do_not_queue() -> AbstractContextManager[Any]:
+    return turning(lambda joinable, clean, chained, turn: (joinable, clean, False))
+
+
+@mutant("three_levels")
+def a_lease_does_not_tell_those_who_wait_for_it() -> AbstractContextManager[Any]:
+    def spread(self: Lease, turn: int) -> None:
+        if self.state == RUNNING:
+            self._turn(turn)
+
+    return patch.object(Lease, "_spread", spread)
+
+
+@mutant("a_private_read_of_what_nobody_covers")
+def a_private_read_does_not_spoil_the_load_around_it() -> AbstractContextManager[Any]:
+    class Orphan(Lease):
+        def __init__(self, *args: Any, parent: Lease | None = None, **options: Any) -> None:
+            super().__init__(*args, **options)
+
+    return patch.object(_loads, "Lease", Orphan)
+
+
+@mutant("a_cycle_of_two")
+def a_cycle_is_not_refused() -> AbstractContextManager[Any]:
+    return patch.object(Loads, "_refuse_cycle", nothing)
+
+
+@mutant("a_herd_in_a_window")
+def a_queued_load_is_forgotten_when_the_one_before_it_ends() -> AbstractContextManager[Any]:
+    def close(self: Lease) -> None:
+        self.successor = None
+        original(self)
+
+    original = Lease.close
+    return patch.object(Lease, "close", close)
+
+
+# -- dependencies -------------------------------------------------------------------------------------------------
+
+
+@mutant("an_outer_and_its_inner")
+def an_outer_does_not_rest_on_the_keys_it_reads() -> AbstractContextManager[Any]:
+    return patch.object(Lease, "rest_on_key", nothing)
+
+
+@mutant("an_outer_that_looks_and_loads_for_itself")
+def an_outer_that_reads_during_a_mutation_is_not_spoiled() -> AbstractContextManager[Any]:
+    def rest_on_key(self: Lease, domain: _tags.Domain, key: Any) -> None:
+        with patch.object(_tags.Domain, "windows_on", lambda self, name: []):
+            original(self, domain, key)
+
+    original = Lease.rest_on_key
+    return patch.object(Lease, "rest_on_key", rest_on_key)
+
+
+@mutant("three_levels")
+def an_outer_does_not_inherit_what_its_inner_rests_on() -> AbstractContextManager[Any]:
+    return patch.object(Lease, "hand_up", nothing)
+
+
+@mutant("three_levels")
+def a_hit_inside_a_load_hands_up_nothing() -> AbstractContextManager[Any]:
+    return patch.object(Lease, "rest_on_entry", nothing)
+
+
+@mutant("an_outer_lives_no_longer_than_its_inner")
+def an_outer_outlives_its_inner() -> AbstractContextManager[Any]:
+    def rest_on(self: Lease, tags: Any, deadline: float = 0.0, clock: Any = None) -> None:
+        original(self, tags)
+
+    original = Lease.rest_on
+    return patch.object(Lease, "rest_on", rest_on)
+
+
+@mutant("an_outer_of_many")
+def what_rests_on_anything_in_a_cache_outlives_its_invalidations() -> AbstractContextManager[Any]:
+    def kill(self: _tags.Domain, name: Any) -> bool:
+        anything = self.tags.pop(_tags.ANY, None)
+        killed = original(self, name)
+        if anything is not None:
+            self.tags[_tags.ANY] = anything
+        return killed
+
+    original = _tags.Domain.kill
+    return patch.object(_tags.Domain, "kill", kill)
+
+
+@mutant("a_clear_under_an_outer")
+def what_was_computed_from_a_cache_outlives_its_clear() -> AbstractContextManager[Any]:
+    def rest_on_key(self: Lease, domain: _tags.Domain, key: Any) -> None:
+        self.rest_on((domain.tag(key),))
+        if domain.windows_on(key):
+            self.spoil()
+
+    return patch.object(Lease, "rest_on_key", rest_on_key)
+
+
+# -- tags ---------------------------------------------------------------------------------------------------------
+
+
+@mutant("a_tag_and_a_mutation_of_it")
+def a_hit_does_not_look_at_its_tags() -> AbstractContextManager[Any]:
+    return patch.object(_entry.Guard, "is_alive", lambda self: True)
+
+
+@mutant("a_tag_and_a_mutation_of_it")
+def the_epoch_does_not_move() -> AbstractContextManager[Any]:
+    def kill(self: _tags.Tag) -> None:
+        now = _tags.epoch.now
+        original(self)
+        _tags.epoch.now = now
+
+    original = _tags.Tag.kill
+    return patch.object(_tags.Tag, "kill", kill)
+
+
+@mutant("a_tag_and_a_mutation_of_it")
+def a_load_in_progress_does_not_hear_of_its_tags() -> AbstractContextManager[Any]:
+    def kill(self: _tags.Tag) -> None:
+        self.dead = True
+        _tags.epoch.now = object()
+
+    return patch.object(_tags.Tag, "kill", kill)
+
+
+@mutant("tags_computed_from_the_result")
+def tags_computed_from_the_result_are_not_suspected() -> AbstractContextManager[Any]:
+    return patch.object(Lease, "suspect", lambda self, name: self.detach())
+
+
+@mutant("tags_computed_from_the_result")
+def a_load_whose_tags_are_unknown_is_joined_after_a_tag_has_died() -> AbstractContextManager[Any]:
+    return patch.object(Lease, "suspect", lambda self, name: self.suspects.add(name))
+
+
+@mutant("tags_computed_from_the_result")
+def a_load_whose_tags_are_unknown_is_joined_during_a_mutation() -> AbstractContextManager[Any]:
+    return patch.object(_tags.Domain, "is_changing", lambda self: False)
+
+
+@mutant("tags_computed_from_the_result_and_a_mutation_of_the_key")
+def a_detached_load_is_not_found_by_its_key() -> AbstractContextManager[Any]:
+    def turn(self: Lease, kind: int) -> bool:
+        with patch.object(Lease, "_rest_on", nothing):
+            return original(self, kind)
+
+    original = Lease._turn
+    return patch.object(Lease, "_turn", turn)
+
+
+@mutant("a_mutation_of_all_that_agree")
+def entries_do_not_rest_on_their_wildcards() -> AbstractContextManager[Any]:
+    return patch.object(_wrapper.Cached, "_implied", lambda self, key: ())
+
+
+# -- set, refresh, clear ------------------------------------------------------------------------------------------
+
+
+@mutant("a_set_under_an_outer")
+def a_set_does_not_invalidate() -> AbstractContextManager[Any]:
+    def assign(self: Store, *args: Any) -> bool:
+        with patch.object(Store, "invalidate", nothing):
+            return original(self, *args)
+
+    original = Store.assign
+    return patch.object(Store, "assign", assign)
+
+
+@mutant("a_set_by_a_stranger_during_a_mutation")
+def a_set_during_a_mutation_is_stored() -> AbstractContextManager[Any]:
+    return patch.object(Store, "_covering", lambda self, key, names: [])
+
+
+@mutant("a_set_inside_a_mutation")
+def a_set_inside_a_mutation_is_stored_though_another_overlapped() -> AbstractContextManager[Any]:
+    @contextmanager
+    def blind() -> Iterator[None]:
+        with patch.object(Window, "contested", property(lambda self: False, nothing)):
+            yield
+
+    return blind()
+
+
+@mutant("a_set_inside_a_mutation_that_is_refused")
+def a_set_inside_a_mutation_that_failed_is_stored() -> AbstractContextManager[Any]:
+    def end(self: Window, linger: float, *, succeeded: bool) -> None:
+        original(self, linger, succeeded=True)
+
+    original = Window.end
+    return patch.object(Window, "end", end)
+
+
+@mutant("a_value_set_with_a_tag_that_only_another_mutation_covers")
+def a_set_inside_a_mutation_is_stored_though_its_tag_died() -> AbstractContextManager[Any]:
+    return patch.object(Window, "may_hold", lambda self, names: self.open and not self.contested)
+
+
+@mutant("a_refresh_sees_what_nobody_declared")
+def a_refresh_leaves_what_was_computed_from_the_old_value() -> AbstractContextManager[Any]:
+    def finish(self: Store, lease: Any, value: Any, ttl: Any, *, replaces: bool = False) -> None:
+        original(self, lease, value, ttl, replaces=False)
+
+    original = Store.finish
+    return patch.object(Store, "finish", finish)
+
+
+@mutant("a_refresh_and_an_older_load")
+def a_refresh_joins_an_older_load() -> AbstractContextManager[Any]:
+    def board(self: Loads, *args: Any, anew: bool) -> Any:
+        return original(self, *args, anew=False)
+
+    original = Loads._board
+    return patch.object(Loads, "_board", board)
+
+
+@mutant("a_clear_after_the_write")
+def a_clear_leaves_loads_in_progress_alone() -> AbstractContextManager[Any]:
+    def invalidate_all(self: Store) -> bool:
+        flights, self.flights = self.flights, {}
+        try:
+            return original(self)
+        finally:
+            self.flights = flights
+
+    original = Store.invalidate_all
+    return patch.object(Store, "invalidate_all", invalidate_all)
+
+
+# -- flights ------------------------------------------------------------------------------------------------------
+
+
+@mutant("a_load_dies_with_its_last_reader")
+def a_load_that_nobody_waits_for_goes_on() -> AbstractContextManager[Any]:
+    return patch.object(_flight.Flight, "abandon", nothing)
+
+
+@mutant("any_of_three_readers_is_cancelled")
+def a_load_dies_with_any_of_its_readers() -> AbstractContextManager[Any]:
+    def leave(self: _flight.Flight, future: Any) -> None:
+        original(self, future)
+        self.abandon()
+
+    original = _flight.Flight.leave
+    return patch.object(_flight.Flight, "leave", leave)
+
+
+@mutant("a_load_cancelled_from_inside")
+def a_load_cancelled_from_inside_cancels_its_readers() -> AbstractContextManager[Any]:
+    def fail(self: _flight.Flight, error: BaseException) -> None:
+        cause = error.__cause__
+        original(self, cause if isinstance(cause, asyncio.CancelledError) else error)
+
+    original = _flight.Flight.fail
+    return patch.object(_flight.Flight, "fail", fail)
+
+
+@mutant("two_readers_and_two_mutations")
+def a_load_that_ends_is_removed_by_key() -> AbstractContextManager[Any]:
+    def remove(self: Loads, flight: Any) -> None:
+        board = self.store.flights.get(flight.loop, {})
+        board.pop(flight.key, None)
+        if not board:
+            self.store.flights.pop(flight.loop, None)
+
+    return patch.object(Loads, "remove", remove)
+
+
+@mutant("readers_and_a_mutation_on_two_loops")
+def loads_are_shared_across_loops() -> AbstractContextManager[Any]:
+    def board_of(self: Loads, loop: Any) -> dict[Any, Any]:
+        for board in self.store.flights.values():
+            return board
+        return original(self, loop)
+
+    original = Loads._board_of
+    return patch.object(Loads, "_board_of", board_of)
+
+
+@mutant("a_batch_and_a_mutation_of_one_of_its_keys")
+def the_keys_of_a_batch_are_not_fenced() -> AbstractContextManager[Any]:
+    def start(self: _batch.KeyFlight) -> None:
+        self.state = RUNNING
+        self.predecessor = None
+
+    @contextmanager
+    def broken() -> Iterator[None]:
+        with (
+            patch.object(_batch.KeyFlight, "start", start, create=True),
+            patch.object(_batch.KeyFlight, "dirty", nothing, create=True),
+            patch.object(_batch.KeyFlight, "spoil", nothing, create=True),
+        ):
+            yield
+
+    return broken()
+
+
+@mutant("a_batch_whose_loader_reads_the_cache")
+def the_keys_of_a_batch_do_not_rest_on_what_its_loader_reads() -> AbstractContextManager[Any]:
+    def send(self: _batch.Batch) -> None:
+        original(self)
+        self.above.clear()
+
+    original = _batch.Batch.send
+    return patch.object(_batch.Batch, "send", send)
+
+
+@contextmanager
+def both(*broken: AbstractContextManager[Any]) -> Iterator[None]:
+    with broken[0], broken[1]:
+        yield
