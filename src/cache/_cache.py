@@ -32,6 +32,8 @@ from cache._flight import Recipe
 from cache._lease import current_frame, frame, running
 from cache._loads import Loads, MakeFlight, switch
 from cache._mutation import Linger, Mutating, check_linger
+from cache._policy import LRU, Policy
+from cache._s3fifo import S3FIFO
 from cache._step import step
 from cache._store import Store
 from cache._tags import ALL, Domain, epoch
@@ -46,6 +48,8 @@ K = TypeVar("K", bound=Hashable)
 D = TypeVar("D")
 
 Names = tuple[tuple[Domain, Hashable], ...]
+
+POLICIES: dict[str, Callable[[int | None], Policy]] = {"lru": LRU, "s3fifo": S3FIFO}
 
 #: Every cache that is alive.
 caches: WeakSet[AsyncCache] = WeakSet()
@@ -70,7 +74,8 @@ class AsyncCache:
         max_batch_size: Keys that a batch loader is given at most.
         name: How the cache is called in messages.
         namespace: Where its tags live; caches of one namespace share them.
-        policy: What goes when room is needed: ``"lru"``, the least recently used.
+        policy: What goes when room is needed: ``"lru"``, the least recently used; or ``"s3fifo"``, what was not asked
+            for again, which keeps more of what is popular and is not flushed by a scan (Yang et al., SOSP 2023).
         clock: Returns seconds, never going back.
         track: Whether a load that reads this cache rests on what it has read, and is invalidated with it.
         cache_errors: Classes of exceptions and for how many seconds the error of a loader is kept and raised again.
@@ -101,9 +106,11 @@ class AsyncCache:
         most = check_count(max_batch_size, "max_batch_size", least=1) or 1
         self.name = "cache" if name is None else check_name(name, "name")
         self._namespace = named_namespace(check_name(namespace, "namespace"))
-        check_choice(policy, "policy", ("lru",))
+        check_choice(policy, "policy", tuple(POLICIES))
         check_callable(clock, "clock", "clock() -> seconds")
-        self._store = Store(self.name, maxsize, clock, reader_checks_exp=default_ttl is not None)
+        self._store = Store(
+            self.name, maxsize, clock, reader_checks_exp=default_ttl is not None, make_policy=POLICIES[policy]
+        )
         self._loads = Loads(self._store, track=bool(track), cache_errors=check_cache_errors(cache_errors))
         self._batches = Batches(self._loads, window / 1000, most)
         #: The names that rest in a key itself, beside those that a caller gives.
@@ -196,7 +203,11 @@ class AsyncCache:
                 and (not store.reader_checks_exp or entry.exp > store.clock())
                 and (loader is None or callable(loader))
             ):
-                entry.tick = store.tick = store.tick + 1.0
+                if store.counts_uses:
+                    store.tick += 1.0
+                    entry.tick += 1.0
+                else:
+                    entry.tick = store.tick = store.tick + 1.0
                 return entry.value
         if loader is None and batch_loader is None:
             return self._get_stored(key, default)

@@ -39,6 +39,7 @@ class Shape:
     custom: bool
     has_ttl: bool
     track: bool
+    counts_uses: bool
 
     @property
     def prefix(self) -> str:
@@ -141,6 +142,11 @@ def source_of(shape: Shape) -> str:
     alive = f"({c}guard is None or {c}guard.seen is {c}epoch.now or {c}guard.renew())"
     untracked = "" if not shape.track else f" and (not {c}running or {c}frame() is None)"
     in_time = "" if not shape.has_ttl else f" and {c}entry.exp > {c}clock()"
+    touch = (
+        f"{c}store.tick += 1.0; {c}entry.tick += 1.0"
+        if shape.counts_uses
+        else f"{c}entry.tick = {c}store.tick = {c}store.tick + 1.0"
+    )
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
     return f"""\
 def {c}factory({", ".join(c + name for name in (*free, *defaults))}):
@@ -152,7 +158,7 @@ def {c}factory({", ".join(c + name for name in (*free, *defaults))}):
         else:
             {c}guard = {c}entry.guard
             if use_cache and {alive}{untracked}{in_time}:
-                {c}entry.tick = {c}store.tick = {c}store.tick + 1.0
+                {touch}
                 return {c}entry.value
         return await {c}slow(use_cache, {_arguments(shape)})
 

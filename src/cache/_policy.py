@@ -1,4 +1,4 @@
-"""Eviction: which entry goes when room is needed.
+"""Eviction: which entry goes when room is needed. Here is the least recently used; `_s3fifo` has the other.
 
 A hit only stamps its entry with the next tick, because moving it in an order would need a lock and half the time of
 the hit again. The order is restored when, and only as far as, an eviction needs it: entries stay filed in buckets by
@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from math import isqrt
 from operator import attrgetter
+from typing import Any, Final, Protocol
 
 from cache._entry import Entry
 
@@ -24,17 +25,32 @@ _tick = attrgetter("tick")
 _bound = attrgetter("bound")
 
 
+class Policy(Protocol):
+    """What a store asks of an order of eviction."""
+
+    @property
+    def counts_uses(self) -> bool: ...
+    @property
+    def buckets(self) -> list[Bucket]: ...
+    def add(self, entry: Entry) -> None: ...
+    def discard(self, entry: Entry) -> None: ...
+    def evict(self, tick: float) -> Entry: ...
+    def inspect(self) -> Entry | None: ...
+    def shed(self) -> bool: ...
+
+
 class Bucket:
-    """Entries filed with a tick of at most ``bound``, and above the bound of the bucket before.
+    """Entries filed with a tick of at most ``bound``, and above the bound of the bucket before; ``home`` is its queue.
 
     Invariant: ``entries[entry.at]`` is the entry, for each of the ``live`` ones. What was removed has left None in its
     place, so that nothing keeps it alive, and these gaps are fewer than the entries.
     """
 
-    __slots__ = ("bound", "entries", "live", "ordered")
+    __slots__ = ("bound", "entries", "home", "live", "ordered")
 
-    def __init__(self, bound: float) -> None:
+    def __init__(self, bound: float, home: Any = None) -> None:
         self.bound = bound
+        self.home = home
         self.entries: list[Entry | None] = []
         self.live = 0
         self.ordered = False
@@ -57,15 +73,52 @@ class Bucket:
         return [entry for entry in self.entries if entry is not None]
 
     def order(self) -> None:
-        """Oldest last, so that taking it is cheap."""
+        """Least recently used last, so that taking it is cheap."""
         if not self.ordered:
             self._arrange(sorted(self.filed(), key=_tick, reverse=True))
             self.ordered = True
+
+    def reverse(self) -> None:
+        """First filed last, so that taking it is cheap."""
+        if not self.ordered:
+            self._arrange(self.filed()[::-1])
+            self.ordered = True
+
+    def take(self) -> Entry:
+        """Take out the last; there must be one."""
+        entry = self.entries.pop()
+        while entry is None:
+            entry = self.entries.pop()
+        entry.bucket = None
+        self.live -= 1
+        return entry
 
     def _arrange(self, entries: list[Entry]) -> None:
         for at, entry in enumerate(entries):
             entry.at = at
         self.entries = [*entries]
+
+
+class Hand:
+    """Passes over entries in turn, to find those that nobody will ever be served again."""
+
+    __slots__ = ("_at", "_bucket")
+
+    def __init__(self) -> None:
+        self._bucket = 0
+        self._at = 0
+
+    def next(self, buckets: list[Bucket]) -> Entry | None:
+        """The next entry, or None where there is a gap."""
+        if self._bucket >= len(buckets):
+            self._bucket = self._at = 0
+        entries = buckets[self._bucket].entries if buckets else []
+        if self._at >= len(entries):
+            self._bucket += 1
+            self._at = 0
+            return None
+        self._at += 1
+        return entries[self._at - 1]
 
 
 class LRU:
@@ -77,13 +130,15 @@ class LRU:
     long as the cache is large, and it takes the oldest of those seen instead.
     """
 
-    __slots__ = ("_hand", "_hand_bucket", "_width", "buckets")
+    #: A hit gives its entry the newest tick.
+    counts_uses: Final = False
+
+    __slots__ = ("_hand", "_width", "buckets")
 
     def __init__(self, maxsize: int | None) -> None:
         self._width = min(max(isqrt(maxsize or WIDEST * WIDEST), 8), WIDEST)
         self.buckets = [Bucket(math.inf)]
-        self._hand_bucket = 0
-        self._hand = 0
+        self._hand = Hand()
 
     def add(self, entry: Entry) -> None:
         """File an entry that has just been given the newest tick."""
@@ -113,11 +168,7 @@ class LRU:
             if front.bound == math.inf:
                 self._open(tick)
             front.order()
-            entry = front.entries.pop()
-            if entry is None:
-                continue
-            front.live -= 1
-            entry.bucket = None
+            entry = front.take()
             if not front.live:
                 del self.buckets[0]
             if entry.tick <= front.bound:
@@ -130,16 +181,14 @@ class LRU:
 
     def inspect(self) -> Entry | None:
         """The next entry under a hand that passes over all of them in turn, or None where there is a gap."""
-        if self._hand_bucket >= len(self.buckets):
-            self._hand_bucket = self._hand = 0
-        bucket = self.buckets[self._hand_bucket]
-        if self._hand >= len(bucket.entries):
-            self._hand_bucket += 1
-            self._hand = 0
-            return None
-        entry = bucket.entries[self._hand]
-        self._hand += 1
-        return entry
+        return self._hand.next(self.buckets)
+
+    def shed(self) -> bool:
+        """Let go of some entries of a policy that is no longer used; False if there are none left."""
+        if not self.buckets:
+            return False
+        self.buckets.pop()
+        return True
 
     def _open(self, bound: float) -> Bucket:
         """Close the last bucket at ``bound`` and open the next."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from cache._entry import Entry
-from cache._policy import LRU
+from cache._policy import Policy
 from cache._step import step
 
 #: Entries freed in one turn of the loop, some tenths of a millisecond.
@@ -24,12 +24,10 @@ def reclaim(doomed: list[Any]) -> None:
     doomed.clear()
 
 
-def _free_slice(loop: asyncio.AbstractEventLoop, data: dict[Hashable, Entry], policy: LRU) -> None:
+def _free_slice(loop: asyncio.AbstractEventLoop, data: dict[Hashable, Entry], policy: Policy) -> None:
     for _ in range(min(SLICE, len(data))):
         data.popitem()
-    if policy.buckets:
-        policy.buckets.pop()
-    if data or policy.buckets:
+    if policy.shed() or data:
         loop.call_soon(_free_slice, loop, data, policy)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cache._entry import NEVER, Entry, make_entry
 from cache._lease import Lease
-from cache._policy import LRU
+from cache._policy import LRU, Policy
 from cache._step import step
 from cache._tags import ALL, Domain, Keyspace, Tag
 from cache._window import Window, enclosing
@@ -27,6 +27,7 @@ class Store(Keyspace):
 
     __slots__ = (
         "coalesced",
+        "counts_uses",
         "data",
         "evictions",
         "expirations",
@@ -36,6 +37,7 @@ class Store(Keyspace):
         "invalidations",
         "load_errors",
         "loads",
+        "make_policy",
         "maxsize",
         "misses",
         "mortal",
@@ -44,12 +46,22 @@ class Store(Keyspace):
         "tick",
     )
 
-    def __init__(self, name: str, maxsize: int | None, clock: Callable[[], float], *, reader_checks_exp: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        maxsize: int | None,
+        clock: Callable[[], float],
+        *,
+        reader_checks_exp: bool,
+        make_policy: Callable[[int | None], Policy] = LRU,
+    ) -> None:
         super().__init__(name, clock)
         self.maxsize = maxsize
         self.reader_checks_exp = reader_checks_exp
         self.data: dict[Hashable, Entry] = {}
-        self.policy = LRU(maxsize)
+        self.make_policy = make_policy
+        self.policy = make_policy(maxsize)
+        self.counts_uses = self.policy.counts_uses
         self.flights: dict[object, dict[Hashable, Lease]] = {}
         self.mortal = False
         self.reset_metrics()
@@ -83,7 +95,11 @@ class Store(Keyspace):
 
     def touch(self, entry: Entry) -> None:
         """Count a hit."""
-        self.tick = entry.tick = self.tick + 1.0
+        if self.counts_uses:
+            self.tick += 1.0
+            entry.tick += 1.0
+        else:
+            self.tick = entry.tick = self.tick + 1.0
 
     def fresh(self, key: Hashable) -> Entry | None:
         """The entry of ``key`` if it may be served; one that may not is dropped on the way."""
@@ -106,15 +122,15 @@ class Store(Keyspace):
         self.mortal = self.mortal or entry.guard is not None or exp != NEVER
         if self.mortal:
             self._inspect()
-        self.inserts += 1.0
-        self.tick = entry.tick = self.tick + 1.0
-        self.data[key] = entry
-        self.policy.add(entry)
-        if self.maxsize is not None and len(self.data) > self.maxsize:
+        if self.maxsize is not None and len(self.data) >= self.maxsize:
             victim = self.policy.evict(self.tick)
             del self.data[victim.key]
             step.doomed.append(victim)
             self.evictions += 1
+        self.inserts += 1.0
+        self.tick = entry.tick = self.tick + 1.0
+        self.data[key] = entry
+        self.policy.add(entry)
         return True
 
     def _inspect(self) -> None:
@@ -204,7 +220,7 @@ class Store(Keyspace):
         """The same for every key, in time that does not depend on how many there are."""
         data, self.data = self.data, {}
         step.doomed.append((data, self.policy))
-        self.policy = LRU(self.maxsize)
+        self.policy = self.make_policy(self.maxsize)
         self.invalidations += len(data)
         for board in self.flights.values():
             for key, flight in tuple(board.items()):

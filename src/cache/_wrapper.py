@@ -80,6 +80,7 @@ class Cached:
             custom=key is not None,
             has_ttl=has_ttl,
             track=track,
+            counts_uses=cache._store.counts_uses,
         )
         self.shape = shape
         names = {

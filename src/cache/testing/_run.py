@@ -163,18 +163,20 @@ class Run:
             loop.make_current()
         queue = loop.ready
         while queue:
-            if self._preemptions and not self._is_judging:
-                other = self._interfere(loop)
-                if other is not None:
-                    return other
+            while self._preemptions and not self._is_judging:
+                option = self._interfere(loop)
+                if option is None:
+                    break
+                if isinstance(option, Turn):
+                    return option.loop
             loop.step()
             self._callbacks += 1
             if self._callbacks > CALLBACK_LIMIT:
                 raise RestlessError
         return None
 
-    def _interfere(self, loop: RaceLoop) -> RaceLoop | None:
-        """Maybe let something happen before the next callback; if that is another loop's turn, return it."""
+    def _interfere(self, loop: RaceLoop) -> Option | None:
+        """Let something happen before the next callback of the loop, or nothing."""
         turns = [Turn(other) for other in self.stage.loops.values() if other is not loop and other.ready]
         options = [*self._events(), *self._cancellations(), *turns]
         pick = self._pick(len(options) + 1, early=True)
@@ -183,10 +185,9 @@ class Run:
         self._preemptions -= 1
         option = options[pick - 1]
         self._take(option)
-        if isinstance(option, Turn):
-            return option.loop
-        loop.make_current()  # a started actor may have made its own loop the running one
-        return None
+        if not isinstance(option, Turn):
+            loop.make_current()  # a started actor may have made its own loop the running one
+        return option
 
     def _events(self) -> list[Option]:
         """Return what may happen next, in an order that depends on nothing but the choices before."""
