@@ -29,14 +29,14 @@ from cache._arguments import (
 from cache._batch import Batches
 from cache._entry import Failure
 from cache._flight import Recipe
-from cache._lease import current_frame, frame, running
+from cache._lease import current_frame, running
 from cache._loads import Loads, MakeFlight, switch
 from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._s3fifo import S3FIFO
 from cache._step import step
 from cache._store import Store
-from cache._tags import ALL, Domain, epoch
+from cache._tags import ALL, Domain
 from cache._tags import namespace as named_namespace
 from cache._warmup import warm_up
 from cache.errors import LoadCancelled
@@ -196,18 +196,12 @@ class AsyncCache:
             check_key(key)
             raise
         else:
-            guard = entry.guard
-            if (
-                (guard is None or guard.seen is epoch.now or guard.renew())
-                and (not running or frame.get() is None)
-                and (not store.reader_checks_exp or entry.exp > store.clock())
-                and (loader is None or callable(loader))
-            ):
-                if store.counts_uses:
-                    store.tick += 1.0
-                    entry.tick += 1.0
-                else:
-                    entry.tick = store.tick = store.tick + 1.0
+            # The common case first: no guard, no load in progress, no deadline, the least recently used in order.
+            if entry.guard is None and not running and store.is_plain and (loader is None or callable(loader)):
+                entry.tick = store.tick = store.tick + 1.0
+                return entry.value
+            if self._loads.is_hit(entry) and (loader is None or callable(loader)):
+                store.touch(entry)
                 return entry.value
         if loader is None and batch_loader is None:
             return self._get_stored(key, default)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Names that the generated functions close over start with this and as many more underscores as it takes.
 PREFIX = "_c_"
@@ -26,7 +26,7 @@ _CALLED: dict[int, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the generated source depends on: the parameters, and what the key is made of.
+    """What the generated source depends on: the parameters, what the key is made of, and what a hit must look at.
 
     ``key`` are the names of the parameters in the key, in order; ``instance`` the one of them, if any, that stands
     by identity; ``custom`` says that a function of the user's makes the key.
@@ -38,6 +38,7 @@ class Shape:
     typed: bool
     custom: bool
     has_ttl: bool
+    has_tags: bool
     track: bool
     counts_uses: bool
 
@@ -97,13 +98,13 @@ def _arguments(shape: Shape) -> str:
     return f"({', '.join(args)}{',' if args else ''}), {{{', '.join(kwargs)}}}"
 
 
-def _components(shape: Shape) -> list[str]:
+def _components(shape: Shape, token: str) -> list[str]:
     kinds = {name: kind for name, kind, _ in shape.parameters}
     c = shape.prefix
     parts = []
     for name in shape.key:
         if name == shape.instance:
-            parts.append(f"{c}token")
+            parts.append(token)
         elif kinds[name] == Parameter.VAR_KEYWORD:
             parts.append(f"({c}tuple({c}sorted({name}.items())) if {name} else ())")
         else:
@@ -113,63 +114,76 @@ def _components(shape: Shape) -> list[str]:
     return parts
 
 
-def _key(shape: Shape) -> str:
+def _key(shape: Shape, token: str) -> str:
     if shape.custom:
         calls = []
         for name, kind, _ in shape.parameters:
             calls.append(f"{_CALLED.get(kind, '')}{name}" if kind != Parameter.KEYWORD_ONLY else f"{name}={name}")
         return f"{shape.prefix}make_key({', '.join(calls)})"
-    parts = _components(shape)
+    parts = _components(shape, token)
     return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
 def source_of(shape: Shape) -> str:
-    """The module that defines, for one signature, the wrapper, its key and its bound arguments."""
+    """The module that defines, for one signature, the wrapper, its key, its bound arguments, and a change of its dict.
+
+    The wrapper tests the common case first, in one line: an entry with no guard, and no load in progress whose frame
+    would have to be asked for.
+    """
     c = shape.prefix
     me = shape.instance
-    find_token = (
-        f"""
-        {c}seen = {c}instances.get({c}id({me}))
-        {c}token = {c}seen[1] if {c}seen is not None and {c}seen[0]() is {me} else {c}mint({me})"""
-        if me
-        else ""
-    )
     free = [
-        "store", "epoch", "running", "frame", "clock", "slow", "make_key", "types", "instances", "mint",
+        "data", "store", "epoch", "running", "frame", "clock", "slow", "make_key", "types", "instances", "mint",
         "id", "tuple", "sorted", "KeyError", "TypeError",
     ]  # fmt: skip
     defaults = [name for name, _, has_default in shape.parameters if has_default]
-    alive = f"({c}guard is None or {c}guard.seen is {c}epoch.now or {c}guard.renew())"
-    untracked = "" if not shape.track else f" and (not {c}running or {c}frame() is None)"
-    in_time = "" if not shape.has_ttl else f" and {c}entry.exp > {c}clock()"
-    touch = (
-        f"{c}store.tick += 1.0; {c}entry.tick += 1.0"
-        if shape.counts_uses
-        else f"{c}entry.tick = {c}store.tick = {c}store.tick + 1.0"
-    )
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
-    return f"""\
-def {c}factory({", ".join(c + name for name in (*free, *defaults))}):
-    async def cached({_signature(shape, switch=True)}):{find_token}
-        try:
-            {c}entry = {c}store.data[{_key(shape)}]
-        except ({c}KeyError, {c}TypeError):
-            pass
-        else:
-            {c}guard = {c}entry.guard
-            if use_cache and {alive}{untracked}{in_time}:
-                {touch}
-                return {c}entry.value
-        return await {c}slow(use_cache, {_arguments(shape)})
+    signature = _signature(shape, switch=False)
+    lines = [f"def {c}factory({', '.join(c + name for name in (*free, *defaults))}):"]
+    lines += [
+        f"    async def cached({_signature(shape, switch=True)}):",
+        *_indented(2, _hit(shape)),
+        f"        return await {c}slow(use_cache, {_arguments(shape)})",
+        f"    def key({signature}):",
+        *_indented(2, [f"{c}token = {c}mint({me})"] if me else []),
+        f"        return {_key(shape, f'{c}token')}",
+        f"    def bound({signature}):",
+        f"        return {{{bound}}}",
+        f"    def rebind({c}new):",
+        f"        nonlocal {c}data",
+        f"        {c}data = {c}new",
+        "    return cached, key, bound, rebind",
+    ]
+    return "\n".join(lines) + "\n"
 
-    def key({_signature(shape, switch=False)}):{find_token}
-        return {_key(shape)}
 
-    def bound({_signature(shape, switch=False)}):
-        return {{{bound}}}
+def _hit(shape: Shape) -> list[str]:
+    c = shape.prefix
+    me = shape.instance
+    mine = f" and {c}seen[0]() is {me}" if me else ""
+    in_time = f" and {c}entry.exp > {c}clock()" if shape.has_ttl else ""
+    unread = f" and not {c}running" if shape.track else ""
+    unframed = f" and (not {c}running or {c}frame() is None)" if shape.track else ""
+    alive = f"({c}guard is None or {c}guard.seen is {c}epoch.now or {c}guard.renew())"
+    touch = [f"{c}entry.tick = {c}store.tick = {c}store.tick + 1.0"]
+    if shape.counts_uses:
+        touch = [f"{c}store.tick += 1.0", f"{c}entry.tick += 1.0"]
+    served = _indented(1, [*touch, f"return {c}entry.value"])
+    common = [f"if {c}entry.guard is None and use_cache{unread}{mine}{in_time}:", *served]
+    full = [f"{c}guard = {c}entry.guard", f"if use_cache and {alive}{unframed}{mine}{in_time}:", *served]
+    find = [f"{c}seen = {c}instances[{c}id({me})]"] if me else []
+    return [
+        "try:",
+        *_indented(1, [*find, f"{c}entry = {c}data[{_key(shape, f'{c}seen[1]')}]"]),
+        f"except ({c}KeyError, {c}TypeError):",
+        "    pass",
+        "else:",
+        *_indented(1, full if shape.has_tags else common + full),
+    ]
 
-    return cached, key, bound
-"""
+
+def _indented(levels: int, lines: list[str]) -> list[str]:
+    return ["    " * levels + line for line in lines]
 
 
 @cache
@@ -180,20 +194,26 @@ def _compile(shape: Shape) -> CodeType:
     return compile(source, filename, "exec")
 
 
+class Generated(NamedTuple):
+    """What is generated for one signature: the wrapper, its key, its bound arguments, and a change of its dict."""
+
+    cached: Callable[..., Any]
+    key: Callable[..., Any]
+    bound: Callable[..., dict[str, Any]]
+    rebind: Callable[[dict[Any, Any]], None]
+
+
 def generate(
     shape: Shape, names: Mapping[str, Any], defaults: Mapping[str, Any], globals_: dict[str, Any]
-) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., dict[str, Any]]]:
-    """The wrapper, the function of its key, and that of its bound arguments, in the globals of the function itself.
+) -> Generated:
+    """The functions of this shape, in the globals of the function itself.
 
     The names that they use come from a closure: nothing of the user's module is shadowed, and nothing put into it.
     """
     local: dict[str, Any] = {}
     exec(_compile(shape), globals_, local)  # noqa: S102 - the source is made of names of parameters alone
     factory = local[f"{shape.prefix}factory"]
-    functions: tuple[Any, Any, Any] = factory(
-        **{shape.prefix + name: value for name, value in {**names, **defaults}.items()},
-    )
-    return functions
+    return Generated(*factory(**{shape.prefix + name: value for name, value in {**names, **defaults}.items()}))
 
 
 def parameters_of(signature: inspect.Signature) -> tuple[tuple[str, int, bool], ...]:

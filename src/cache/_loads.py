@@ -8,9 +8,10 @@ from typing import Any
 
 from cache._entry import Entry, Failure
 from cache._flight import Flight, Recipe, run_loader
-from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame
+from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
 from cache._step import step
 from cache._store import Store
+from cache._tags import epoch
 from cache._window import enclosing
 from cache.errors import CacheCycleError, LoadCancelled
 
@@ -49,6 +50,15 @@ class Loads:
     def flight(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool) -> Flight:
         """A flight that loads through its recipe alone."""
         return Flight(self, key, recipe, loop, anew=anew)
+
+    def is_hit(self, entry: Entry) -> bool:
+        """Whether an entry may be served as it is, without a step: what a wrapper tests in its second line."""
+        store, guard = self.store, entry.guard
+        return (
+            (guard is None or guard.seen is epoch.now or guard.renew())
+            and (not running or frame.get() is None)
+            and (not store.reader_checks_exp or entry.exp > store.clock())
+        )
 
     def look(self, key: Hashable, reader: Lease | None) -> Entry | None:
         """A read, inside a step: the entry if there is a fresh one, which then counts as a hit; else a miss.

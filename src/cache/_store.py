@@ -35,6 +35,7 @@ class Store(Keyspace):
         "flights",
         "inserts",
         "invalidations",
+        "is_plain",
         "load_errors",
         "loads",
         "make_policy",
@@ -43,6 +44,7 @@ class Store(Keyspace):
         "mortal",
         "policy",
         "reader_checks_exp",
+        "rebind",
         "tick",
     )
 
@@ -59,9 +61,13 @@ class Store(Keyspace):
         self.maxsize = maxsize
         self.reader_checks_exp = reader_checks_exp
         self.data: dict[Hashable, Entry] = {}
+        #: Tells a generated wrapper, which holds ``data`` itself, of a new one.
+        self.rebind: Callable[[dict[Any, Any]], None] = _nobody
         self.make_policy = make_policy
         self.policy = make_policy(maxsize)
         self.counts_uses = self.policy.counts_uses
+        #: Whether a hit is one stamp, and no look at the clock.
+        self.is_plain = not (reader_checks_exp or self.counts_uses)
         self.flights: dict[object, dict[Hashable, Lease]] = {}
         self.mortal = False
         self.reset_metrics()
@@ -219,6 +225,7 @@ class Store(Keyspace):
     def invalidate_all(self) -> bool:
         """The same for every key, in time that does not depend on how many there are."""
         data, self.data = self.data, {}
+        self.rebind(self.data)
         step.doomed.append((data, self.policy))
         self.policy = self.make_policy(self.maxsize)
         self.invalidations += len(data)
@@ -239,3 +246,7 @@ class Store(Keyspace):
                 flight.spoil()
             else:
                 flight.dirty()
+
+
+def _nobody(_: dict[Any, Any]) -> None:
+    """No wrapper holds the dict."""

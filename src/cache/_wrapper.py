@@ -79,19 +79,21 @@ class Cached:
             typed=typed,
             custom=key is not None,
             has_ttl=has_ttl,
+            has_tags=bool(tags),
             track=track,
             counts_uses=cache._store.counts_uses,
         )
         self.shape = shape
+        store = cache._store
         names = {
-            "store": cache._store, "epoch": epoch, "running": running, "frame": frame.get, "clock": cache._store.clock,
-            "slow": self.slow, "make_key": key, "types": _types, "instances": self.instances.tokens,
-            "mint": self.instances.mint, "id": id, "tuple": tuple, "sorted": sorted, "KeyError": KeyError,
-            "TypeError": TypeError,
+            "data": store.data, "store": store, "epoch": epoch, "running": running, "frame": frame.get,
+            "clock": store.clock, "slow": self.slow, "make_key": key, "types": _types,
+            "instances": self.instances.tokens, "mint": self.instances.mint,
+            "id": id, "tuple": tuple, "sorted": sorted, "KeyError": KeyError, "TypeError": TypeError,
         }  # fmt: skip
         defaults = {p.name: p.default for p in self.parameters if p.default is not Parameter.empty}
         globals_ = getattr(inspect.unwrap(function), "__globals__", {})
-        self.call, self._key, self._bound = generate(shape, names, defaults, globals_)
+        self.call, self._key, self._bound, store.rebind = generate(shape, names, defaults, globals_)
         functools.update_wrapper(self.call, function)
         attributes = {
             MARK: self, "__signature__": self.signature, "cache": cache, "cache_key": self.key_of,
