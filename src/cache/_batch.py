@@ -21,6 +21,37 @@ from cache._tags import Sentinel
 BatchLoader = Callable[[list[Any]], Any]
 
 
+async def load_keys(loader: BatchLoader, keys: list[Hashable]) -> dict[Hashable, Any]:
+    """The value of each key.
+
+    Raises:
+        ValueError: the loader returned a sequence of another length.
+        TypeError: it returned neither a mapping nor a sequence.
+
+    """
+    value = loader(list(keys))
+    if isawaitable(value):
+        value = await value
+    if isinstance(value, Mapping):
+        return {key: value.get(key) for key in keys}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if len(value) != len(keys):
+            raise ValueError(
+                f"The batch loader {loader!r} was given {len(keys)} keys and returned a sequence of {len(value)} "
+                f"values: return one value for each key, in their order, or a mapping."
+            )
+        return dict(zip(keys, value, strict=True))
+    raise TypeError(
+        f"The batch loader {loader!r} returned {type(value).__name__}: return a mapping of keys to values, or a "
+        f"sequence of one value for each key in their order."
+    )
+
+
+async def load_one(loader: BatchLoader, key: Hashable) -> Any:
+    """The value of one key, for a caller who may share no batch."""
+    return (await load_keys(loader, [key]))[key]
+
+
 def _identity(loader: BatchLoader) -> Hashable:
     # A bound method is a new object at every access; anything else is the same loader only if it is the same object.
     return loader if isinstance(loader, MethodType) else id(loader)
@@ -140,24 +171,8 @@ class Batch(Flight):
         if self.batches.collecting.get(self.name) is self:
             del self.batches.collecting[self.name]
 
-    async def _load(self) -> Any:
-        keys = list(self.flights)
-        value = self.loader(list(keys))
-        if isawaitable(value):
-            value = await value
-        if isinstance(value, Mapping):
-            return {key: value.get(key) for key in keys}
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-            if len(value) != len(keys):
-                raise ValueError(
-                    f"The batch loader {self.loader!r} was given {len(keys)} keys and returned a sequence of "
-                    f"{len(value)} values: return one value for each key, in their order, or a mapping."
-                )
-            return dict(zip(keys, value, strict=True))
-        raise TypeError(
-            f"The batch loader {self.loader!r} returned {type(value).__name__}: return a mapping of keys to values, "
-            f"or a sequence of one value for each key in their order."
-        )
+    async def _load(self) -> dict[Hashable, Any]:
+        return await load_keys(self.loader, list(self.flights))
 
     def land(self, value: dict[Hashable, Any], ttl: float | None, tags: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - each key has its own
         for flight in self._release():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 from weakref import WeakSet
@@ -26,7 +27,7 @@ from cache._arguments import (
     check_tags,
     check_ttl,
 )
-from cache._batch import Batches
+from cache._batch import Batches, load_one
 from cache._entry import Failure
 from cache._flight import Recipe
 from cache._lease import current_frame, running
@@ -231,7 +232,8 @@ class AsyncCache:
         if loader is not None:
             raise TypeError(f"loader={loader!r} and batch_loader={batch_loader!r}: pass one of the two")
         check_callable(batch_loader, "batch_loader", "batch_loader(keys) -> mapping or sequence")
-        return Recipe(batch_loader, ttl_of, names), self._batches.flight_maker(batch_loader)
+        alone = partial(load_one, batch_loader, key)
+        return Recipe(alone, ttl_of, names), self._batches.flight_maker(batch_loader)
 
     def _names(self, key: Hashable, tags: Iterable[str]) -> Names:
         names: Names = ()
