@@ -6,6 +6,11 @@ mutation  -> its window opens: what it covers is dropped, and loads in progress 
           -> the window closes, however it ended: the same once more
 """
 
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
 from cache._arguments import DEFAULT
 from cache._cache import AsyncCache
 from cache._decorators import AsyncLRU, AsyncTTL, cached
@@ -29,3 +34,10 @@ __all__ = [
     "mutating",
     "shutdown",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`cache.testing` is loaded when it is first touched."""
+    if name == "testing":
+        return importlib.import_module("cache.testing")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

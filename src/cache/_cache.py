@@ -78,7 +78,8 @@ class AsyncCache:
         policy: What goes when room is needed: ``"lru"``, the least recently used; or ``"s3fifo"``, what was not asked
             for again, which keeps more of what is popular and is not flushed by a scan (Yang et al., SOSP 2023).
         clock: Returns seconds, never going back.
-        track: Whether a load that reads this cache rests on what it has read, and is invalidated with it.
+        track: Whether a load that reads this cache rests on what it has read, and is invalidated with it; and whether
+            the loads of this cache do so themselves. False opts out of both.
         cache_errors: Classes of exceptions and for how many seconds the error of a loader is kept and raised again.
 
     Raises:
@@ -181,6 +182,8 @@ class AsyncCache:
             tags: The tags that the entry rests on.
             default: Returned on a miss where there is no loader.
 
+        What concerns a load only, ``batch_loader``, ``ttl`` and ``tags``, is checked when the key is not stored.
+
         Raises:
             TypeError: the key is not hashable, a loader cannot be called, or both loaders are given.
             ValueError: ``ttl`` is negative or NaN; or a batch loader returned a sequence of the wrong length.
@@ -205,6 +208,8 @@ class AsyncCache:
                 store.touch(entry)
                 return entry.value
         if loader is None and batch_loader is None:
+            check_ttl(None if ttl is DEFAULT else ttl)
+            check_tags(tags)
             return self._get_stored(key, default)
         recipe, make = self._recipe(key, loader, batch_loader, ttl, tags)
         return await self._loads.fetch(key, recipe, make)

@@ -63,7 +63,7 @@ def _signature(shape: Shape, *, switch: bool) -> str:
             starred = True
 
     for at, (name, kind, has_default) in enumerate(shape.parameters):
-        text = f"{name}={shape.prefix}{name}" if has_default else name
+        text = f"{name}={shape.prefix}default_{name}" if has_default else name
         if kind == Parameter.VAR_POSITIONAL:
             text, starred = f"*{name}", True
         elif kind == Parameter.VAR_KEYWORD:
@@ -110,7 +110,10 @@ def _components(shape: Shape, token: str) -> list[str]:
         else:
             parts.append(name)
     if shape.typed:
-        parts.append(f"{c}types({', '.join(name for name in shape.key if name != shape.instance)})")
+        starred = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+        named = [name for name in shape.key if name != shape.instance and kinds[name] not in starred]
+        rest = [name for name in shape.key if kinds[name] in starred]
+        parts.append(f"{c}types(({''.join(f'{name}, ' for name in named)}), {', '.join(rest)})")
     return parts
 
 
@@ -136,7 +139,7 @@ def source_of(shape: Shape) -> str:
         "data", "store", "epoch", "running", "frame", "clock", "slow", "make_key", "types", "instances", "mint",
         "id", "tuple", "sorted", "KeyError", "TypeError",
     ]  # fmt: skip
-    defaults = [name for name, _, has_default in shape.parameters if has_default]
+    defaults = [f"default_{name}" for name, _, has_default in shape.parameters if has_default]
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
     signature = _signature(shape, switch=False)
     lines = [f"def {c}factory({', '.join(c + name for name in (*free, *defaults))}):"]
@@ -213,7 +216,9 @@ def generate(
     local: dict[str, Any] = {}
     exec(_compile(shape), globals_, local)  # noqa: S102 - the source is made of names of parameters alone
     factory = local[f"{shape.prefix}factory"]
-    return Generated(*factory(**{shape.prefix + name: value for name, value in {**names, **defaults}.items()}))
+    closed_over = {shape.prefix + name: value for name, value in names.items()}
+    closed_over |= {f"{shape.prefix}default_{name}": value for name, value in defaults.items()}
+    return Generated(*factory(**closed_over))
 
 
 def parameters_of(signature: inspect.Signature) -> tuple[tuple[str, int, bool], ...]:

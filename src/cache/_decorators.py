@@ -231,6 +231,7 @@ def AsyncTTL(  # noqa: N802 - the name that users know
     if inspect.iscoroutinefunction(time_to_live) or isinstance(time_to_live, classmethod | staticmethod):
         return cached(ttl=60, maxsize=1024)(time_to_live)
     _refuse(options, "ttl", "AsyncTTL", "time_to_live=")
+    check_ttl(time_to_live, "time_to_live")
     return cached(ttl=time_to_live, maxsize=maxsize, skip_args=skip_args, **options)
 
 

@@ -88,7 +88,10 @@ def start_task(coroutine: Coroutine[Any, Any, None], flight: Flight, name: str) 
 
 async def run_loader(load: Callable[[], Any]) -> Any:
     """The result of a loader, plain or async."""
-    value = load()
+    try:
+        value = load()
+    except StopIteration as stop:
+        raise RuntimeError(f"the loader {load!r} raised StopIteration") from stop
     if type(value) is CoroutineType or isawaitable(value):
         value = await value
     return value
@@ -236,7 +239,7 @@ class Flight(Lease):
 
     def fail(self, error: BaseException) -> None:
         """The load has failed: every waiter gets the very error."""
-        if isinstance(error, StopIteration):  # a future refuses it, as a coroutine would
+        if isinstance(error, StopIteration):  # of a ttl or tags function; a future refuses it
             cause, error = (
                 error,
                 RuntimeError(f"the loader of {self.loads.store.name}[{self.key!r}] raised StopIteration"),

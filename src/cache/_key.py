@@ -6,12 +6,9 @@ private frozen form, by type and value, that is equal to nothing a caller can pa
 
 from __future__ import annotations
 
-import copyreg
+import dataclasses
 from collections.abc import Hashable
 from typing import Any
-
-#: How pickle's protocol 2 and later begin an object whose class says nothing else.
-_NEW: object = vars(copyreg)["__newobj__"]
 
 
 class Frozen:
@@ -53,45 +50,51 @@ def freeze(value: Any) -> Hashable:
 
 def _part(value: Any) -> Hashable:
     # Inside a frozen form the type counts too: [1] and [True] are two keys.
-    return (type(value), freeze(value))
+    kind = type(value)
+    if kind is tuple or kind is frozenset:
+        return (kind, kind([_part(item) for item in value]))
+    return (kind, freeze(value))
 
 
 def _freeze(value: Any) -> Frozen:
     kind = type(value)
-    if kind is list or kind is tuple:
-        return Frozen(kind, tuple([_part(item) for item in value]))
-    if kind is dict:
-        return Frozen(kind, frozenset([(_part(key), _part(item)) for key, item in value.items()]))
-    if kind is set:
-        return Frozen(kind, frozenset([_part(item) for item in value]))
-    if kind is bytearray:
-        return Frozen(kind, bytes(value))
-    return Frozen(kind, _state_of(value))
+    parts: Hashable
+    if kind is list:
+        parts = tuple([_part(item) for item in value])
+    elif kind is dict:
+        parts = frozenset([(_part(key), _part(item)) for key, item in value.items()])
+    elif kind is set:
+        parts = frozenset([_part(item) for item in value])
+    elif kind is bytearray:
+        parts = bytes(value)
+    elif isinstance(value, tuple):
+        parts = (tuple([_part(item) for item in value]), _part(getattr(value, "__dict__", None)))
+    elif "__dataclass_fields__" in vars(kind):
+        parts = tuple([_part(getattr(value, field.name)) for field in dataclasses.fields(value) if field.compare])
+    else:
+        parts = _state_of(value)
+    return Frozen(kind, parts)
 
 
 def _state_of(value: Any) -> Hashable:
-    """What pickle would keep of a plain object: dataclasses, models, and classes of one's own.
+    """What pickle would keep of a plain object: models, and classes of one's own.
 
     Types that tell pickle in their own way what they are made of (arrays, handles) are refused: that way may copy
     megabytes, or leave out what matters.
     """
     kind = type(value)
-    inherited: tuple[object, object] = (object.__reduce_ex__, object.__reduce__)
-    if (kind.__reduce_ex__, kind.__reduce__) != inherited:
-        raise TypeError(f"a {kind.__name__} has no value that a key could be made of")
+    is_model = hasattr(kind, "__pydantic_fields__")
+    ways = (kind.__reduce_ex__, kind.__reduce__, object.__getstate__ if is_model else kind.__getstate__)
+    plain: tuple[object, ...] = (object.__reduce_ex__, object.__reduce__, object.__getstate__)
+    if ways != plain or hasattr(kind, "__getnewargs__") or hasattr(kind, "__getnewargs_ex__"):
+        raise TypeError(f"{kind.__name__} has no value that a key could be made of")
     try:
-        reduced = value.__reduce_ex__(4)
+        _, made_from, state, items, pairs = (*value.__reduce_ex__(4), None, None, None)[:5]
     except TypeError as error:
-        raise TypeError(f"a {kind.__name__} has no value that a key could be made of ({error})") from None
-    make, made_from, state, items, pairs = (*reduced, None, None, None)[:5]
-    if make is not _NEW:
-        raise TypeError(f"a {kind.__name__} has no value that a key could be made of")
-    if isinstance(state, dict):
-        # Which fields of a pydantic model were given and which are defaults is no part of its equality.
+        raise TypeError(f"{kind.__name__} has no value that a key could be made of ({error})") from None
+    if is_model:
+        # Which fields were given and which are defaults is no part of a model's equality.
         state = {name: part for name, part in state.items() if name != "__pydantic_fields_set__"}
-    return (
-        freeze(tuple(made_from[1:])),
-        freeze(state),
-        None if items is None else freeze(list(items)),
-        None if pairs is None else freeze(dict(pairs)),
+    return tuple(
+        [_part(part) for part in (made_from[1:], state, None if items is None else list(items), dict(pairs or ()))]
     )

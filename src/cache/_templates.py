@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from inspect import Parameter
 from string import Formatter
 from typing import Any
@@ -13,7 +14,13 @@ class Templates:
 
     __slots__ = ("_templates",)
 
-    def __init__(self, templates: tuple[str, ...], parameters: tuple[Parameter, ...], function: str) -> None:
+    def __init__(
+        self,
+        templates: tuple[str, ...],
+        parameters: tuple[Parameter, ...],
+        function: str,
+        left_out: AbstractSet[str] = frozenset(),
+    ) -> None:
         names = [parameter.name for parameter in parameters]
         for template in templates:
             try:
@@ -26,6 +33,11 @@ class Templates:
                     raise ValueError(
                         f"the tag {template!r} of {function} names {{{name}}}, which is no parameter of it: "
                         f"it has {', '.join(names) or 'none'}"
+                    )
+                if name in left_out:
+                    raise ValueError(
+                        f"the tag {template!r} of {function} names {{{name}}}, which is left out of the key: the entry "
+                        f"would carry the tag of whoever loads it first"
                     )
         self._templates = templates
 

@@ -62,6 +62,7 @@ class Cached:
         self.name = getattr(function, "__qualname__", None) or repr(function)
         self.signature = inspect.signature(function)
         self.parameters = tuple(self.signature.parameters.values())
+        self.kinds = {p.name: p.kind for p in self.parameters}
         self.ttl_of = ttl_of
         self.make_key = key
         self.partials: list[tuple[int, ...]] = []
@@ -71,7 +72,7 @@ class Cached:
         instance = _instance_parameter(function, self.parameters, self.key_names)
         self.instances = Instances(cache._store, self.name)
         self.tags_of = tags if callable(tags) else None
-        self.templates = Templates(() if callable(tags) else tags, self.parameters, self.name)
+        self.templates = Templates(() if callable(tags) else tags, self.parameters, self.name, left_out)
         shape = Shape(
             parameters=parameters_of(self.signature),
             key=self.key_names,
@@ -106,7 +107,7 @@ class Cached:
 
     # -- keys --------------------------------------------------------------------------------------------------
 
-    def key_of(self, *args: Any, **kwargs: Any) -> Hashable:
+    def key_of(self, /, *args: Any, **kwargs: Any) -> Hashable:
         """The key of the call ``f(*args, **kwargs)`` in ``f.cache``.
 
         Raises:
@@ -143,13 +144,23 @@ class Cached:
         parts = []
         for name, part in zip(names, (key,) if single else key, strict=False):
             try:
-                parts.append(freeze(part))
+                parts.append(self._freeze(name, part))
             except TypeError as error:
                 raise TypeError(
                     f"{self.name}: the argument {name}={part!r} cannot be part of a key: {error}. Leave it out with "
                     f"ignore=({name!r},), or make the key yourself with key=..."
                 ) from error
         return parts[0] if single else tuple(parts)
+
+    def _freeze(self, name: str, part: Any) -> Hashable:
+        # What *args and **kwargs have collected is frozen value by value, as other arguments are.
+        match self.kinds.get(name):
+            case Parameter.VAR_POSITIONAL:
+                return tuple([freeze(value) for value in part])
+            case Parameter.VAR_KEYWORD:
+                return tuple([(keyword, freeze(value)) for keyword, value in part])
+            case _:
+                return freeze(part)
 
     def key_of_values(self, values: Mapping[str, Any]) -> Hashable:
         """The key of the call whose parameters have these ``values``; what is skipped or has a default may lack one."""
@@ -223,11 +234,11 @@ class Cached:
         tags_of = check_callable(self.tags_of, "tags", "tags(result, *args, **kwargs) -> tags")
         return check_tags(tags_of(result, *args, **kwargs), f"the result of tags={tags_of!r}")
 
-    async def refresh(self, *args: Any, **kwargs: Any) -> Any:
+    async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Load anew, whatever is stored, and store the result; others are served the old entry meanwhile."""
         return await self.call(*args, **kwargs, use_cache=False)
 
-    def peek(self, *args: Any, **kwargs: Any) -> Any:
+    def peek(self, /, *args: Any, **kwargs: Any) -> Any:
         """The cached result of ``f(*args, **kwargs)`` or None; loads, counts and promotes nothing."""
         return self.cache.peek(self.key_of(*args, **kwargs))
 
@@ -240,7 +251,7 @@ class Cached:
         """``maxsize`` and ``typed``, as `functools.lru_cache` reports them."""
         return {"maxsize": self.cache._store.maxsize, "typed": self.shape.typed}
 
-    def invalidate(self, *args: Any, **kwargs: Any) -> Applied:
+    def invalidate(self, /, *args: Any, **kwargs: Any) -> Applied:
         """``f(*args, **kwargs)`` has changed: as `AsyncCache.delete`. Truthy if an entry was dropped.
 
         Raises:
@@ -256,7 +267,10 @@ def cached_of(function: object) -> Cached | None:
     return found if isinstance(found, Cached) else None
 
 
-def _types(*values: Any) -> tuple[type, ...]:
+def _types(named: tuple[Any, ...], *starred: tuple[Any, ...] | dict[str, Any]) -> tuple[type, ...]:
+    values = list(named)
+    for more in starred:
+        values += [value for _, value in sorted(more.items())] if isinstance(more, dict) else more
     return tuple([type(value) for value in values])
 
 
@@ -282,4 +296,5 @@ def _instance_parameter(
     if not parameters or not key_names or inspect.ismethod(function):
         return None
     first = parameters[0].name
-    return first if first in ("self", "cls") and first == key_names[0] else None
+    is_bound_first = parameters[0].kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return first if is_bound_first and first in ("self", "cls") and first == key_names[0] else None

@@ -66,7 +66,7 @@ class RaceLoop(asyncio.BaseEventLoop):
         """Run the callback that has waited longest. The loop must be the running one."""
         handle = self.ready.popleft()
         if not handle.cancelled():
-            handle._run()  # noqa: SLF001 - the one way to run a handle in its context, as every event loop does
+            handle._run()
 
     def next_timer(self) -> float | None:
         """Return when the next timer is due, or None."""
