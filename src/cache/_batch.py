@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import ExitStack
 from inspect import isawaitable
 from types import MethodType
 from typing import Any
@@ -81,8 +82,9 @@ class Batches:
         name = (flight.loop, _identity(flight.loader))
         batch = self.collecting.get(name)
         if batch is None:
-            for other in [name for name in self.collecting if name[0].is_closed()]:
-                del self.collecting[other]
+            for other in tuple(self.collecting):  # at once, for other threads add to it
+                if other[0].is_closed():
+                    self.collecting.pop(other, None)
             batch = self.collecting[name] = Batch(self, name, flight)
         batch.take(flight)
 
@@ -111,6 +113,20 @@ class KeyFlight(Flight):
         """Join a batch when the step is over; nothing is read before it is sent."""
         self.predecessor = None
         step.launches.append(self)
+
+    def land_in_batch(self, values: dict[Hashable, Any]) -> None:
+        """As `land`, with this key's part of what the batch has loaded."""
+        recipe = self.recipe
+        try:
+            value = values[self.key]
+            ttl = recipe.ttl_of(value)
+            tags = () if recipe.tags_of is None else tuple(recipe.tags_of(value))
+            self.land(value, ttl, tags)
+        except (KeyboardInterrupt, SystemExit) as error:
+            self.fail(error)
+            raise
+        except BaseException as error:  # noqa: BLE001 - of the caller's ttl or tags function: it belongs to those who wait
+            self.fail(error)
 
     def _go(self) -> None:
         if self.state != DONE:
@@ -151,7 +167,7 @@ class Batch(Flight):
             self.above.pop(flight, None)
         if not self.flights:
             self._stop_collecting()
-            self._drop()
+            step.run(self.abandon)
 
     def send(self) -> None:
         """Call the loader with the keys collected so far: here they begin to read."""
@@ -175,20 +191,14 @@ class Batch(Flight):
         return await load_keys(self.loader, list(self.flights))
 
     def land(self, value: dict[Hashable, Any], ttl: float | None, tags: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - each key has its own
-        for flight in self._release():
-            try:
-                result = value[flight.key]
-                flight_ttl = flight.recipe.ttl_of(result)
-                tags_of = flight.recipe.tags_of
-                flight_tags = () if tags_of is None else tuple(tags_of(result))
-            except Exception as error:  # noqa: BLE001 - the caller's own ttl or tags function: it belongs to those who wait
-                flight.fail(error)
-            else:
-                flight.land(result, flight_ttl, flight_tags)
+        with ExitStack() as each:  # whatever one key raises, an interrupt too, the others are told what is theirs
+            for flight in self._release():
+                each.callback(flight.land_in_batch, value)
 
     def fail(self, error: BaseException) -> None:
-        for flight in self._release():
-            flight.fail(error)
+        with ExitStack() as each:
+            for flight in self._release():
+                each.callback(flight.fail, error)
 
     def _release(self) -> list[KeyFlight]:
         """End, and leave to each key what the loader has read."""

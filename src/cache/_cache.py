@@ -20,12 +20,14 @@ from cache._arguments import (
     check_callable,
     check_choice,
     check_count,
+    check_flag,
     check_key,
     check_name,
     check_seconds,
     check_some_tags,
     check_tags,
     check_ttl,
+    shown,
 )
 from cache._batch import Batches, load_one
 from cache._entry import Failure
@@ -104,7 +106,7 @@ class AsyncCache:
     ) -> None:
         check_count(maxsize, "maxsize", least=0, none="no bound")
         self._ttl_of = check_ttl(default_ttl, "default_ttl")
-        window = check_seconds(batch_window_ms, "batch_window_ms") or 0.0
+        window = check_seconds(batch_window_ms, "batch_window_ms", unit="milliseconds") or 0.0
         most = check_count(max_batch_size, "max_batch_size", least=1) or 1
         self.name = "cache" if name is None else check_name(name, "name")
         self._namespace = named_namespace(check_name(namespace, "namespace"))
@@ -113,7 +115,9 @@ class AsyncCache:
         self._store = Store(
             self.name, maxsize, clock, reader_checks_exp=default_ttl is not None, make_policy=POLICIES[policy]
         )
-        self._loads = Loads(self._store, track=bool(track), cache_errors=check_cache_errors(cache_errors))
+        self._loads = Loads(
+            self._store, track=check_flag(track, "track"), cache_errors=check_cache_errors(cache_errors)
+        )
         self._batches = Batches(self._loads, window / 1000, most)
         #: The names that rest in a key itself, beside those that a caller gives.
         self._implied: Callable[[Hashable], Names] | None = None
@@ -220,7 +224,9 @@ class AsyncCache:
         if entry is None:
             return default
         value = entry.value
-        return value.reraise() if type(value) is Failure else value
+        if type(value) is Failure:
+            raise value.again()
+        return value
 
     def _recipe(
         self,
@@ -235,7 +241,7 @@ class AsyncCache:
         if batch_loader is None:
             return Recipe(check_callable(loader, "loader", "loader() -> value"), ttl_of, names), self._loads.flight
         if loader is not None:
-            raise TypeError(f"loader={loader!r} and batch_loader={batch_loader!r}: pass one of the two")
+            raise TypeError(f"loader={shown(loader)} and batch_loader={shown(batch_loader)}: pass one of the two")
         check_callable(batch_loader, "batch_loader", "batch_loader(keys) -> mapping or sequence")
         alone = partial(load_one, batch_loader, key)
         return Recipe(alone, ttl_of, names), self._batches.flight_maker(batch_loader)
@@ -255,15 +261,15 @@ class AsyncCache:
         with step:
             if reader is not None and self._loads.track:
                 reader.rest_on_key(self._store, key)
-            entry = self._store.fresh(key)
+            entry = self._store.find(key)
             if entry is not None and reader is not None and self._loads.track:
                 reader.rest_on_entry(entry, self._store.clock)
         return default if entry is None or type(entry.value) is Failure else entry.value
 
     def __contains__(self, key: Hashable) -> bool:
         check_key(key)
-        entry = self._store.data.get(key)
-        return entry is not None and entry.is_fresh(self._store.clock()) and type(entry.value) is not Failure
+        entry = self._store.find(key)
+        return entry is not None and type(entry.value) is not Failure
 
     def __len__(self) -> int:
         return len(self._store.data)
@@ -357,7 +363,7 @@ class AsyncCache:
 
     async def warmup(
         self,
-        loaders: Mapping[Hashable, Callable[[], Any]],
+        loaders: Mapping[K, Callable[[], Any]],
         *,
         concurrency: int = 8,
         on_progress: Callable[[int, int], object] | None = None,

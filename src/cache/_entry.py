@@ -48,9 +48,9 @@ class Failure:
         self.error = error
         self.traceback = error.__traceback__
 
-    def reraise(self) -> Any:
-        # The traceback of the load, not one that grows with every caller.
-        raise self.error.with_traceback(self.traceback)
+    def again(self) -> BaseException:
+        """The error, to be raised with the traceback of the load, not one that grows with every caller."""
+        return self.error.with_traceback(self.traceback)
 
 
 class Entry:

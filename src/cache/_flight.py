@@ -16,6 +16,7 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
+from cache._arguments import shown
 from cache._entry import Failure
 from cache._lease import DONE, Lease, frame
 from cache._step import step
@@ -98,12 +99,9 @@ async def run_loader(load: Callable[[], Any]) -> Any:
 
 
 class Flight(Lease):
-    """A lease with the task that loads and the futures of those who wait.
+    """A lease with the task that loads and the futures of those who wait."""
 
-    ``predecessor`` is the running load of the same key behind which this one is queued.
-    """
-
-    __slots__ = ("anew", "context", "loads", "loop", "predecessor", "recipe", "task", "waiters")
+    __slots__ = ("anew", "context", "loads", "loop", "recipe", "task", "waiters")
 
     def __init__(
         self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool
@@ -116,7 +114,6 @@ class Flight(Lease):
         self.context = copy_context()
         self.task: asyncio.Task[None] | None = None
         self.waiters: dict[asyncio.Future[Any], None] = {}
-        self.predecessor: Lease | None = None
 
     # -- waiting (inside a step) -------------------------------------------------------------------------------
 
@@ -149,8 +146,14 @@ class Flight(Lease):
         step.launches.append(self)
         return waiters
 
+    def hand_up(self, exp: float) -> None:
+        """As `Lease.hand_up`; those who have asked anew rest on the key from now on, for what was there has gone."""
+        if self.anew and self.tracked:
+            for above in set(self.above.values()):
+                above.rest_on_key(self.keyspace, self.key)
+        super().hand_up(exp)
+
     def start(self) -> None:
-        self.predecessor = None
         self.loads.store.loads += 1
         super().start()
 
@@ -172,7 +175,7 @@ class Flight(Lease):
             try:
                 self.loop.call_soon_threadsafe(self._go)
             except RuntimeError:  # closed meanwhile: nobody waits there any more
-                self._drop()
+                step.run(self.abandon)
 
     def _go(self) -> None:
         if self.state == DONE:
@@ -207,15 +210,14 @@ class Flight(Lease):
             value = await run_loader(recipe.load)
             ttl = recipe.ttl_of(value)
             tags = () if recipe.tags_of is None else tuple(recipe.tags_of(value))
-        except asyncio.CancelledError as cause:
-            error = LoadCancelled(f"The load of {self.loads.store.name}[{self.key!r}] was cancelled from inside.")
-            error.__cause__ = cause
+        except asyncio.CancelledError as error:
             self.fail(error)
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-        except GeneratorExit:  # the loop was thrown away with the load in it
-            self._drop()
+        except GeneratorExit:  # the loader's own reaches `_ended`; else the loop was thrown away with the load in it
+            if self.loop.is_closed():
+                step.run(self.abandon)
             raise
         except (KeyboardInterrupt, SystemExit) as error:
             self.fail(error)
@@ -238,38 +240,50 @@ class Flight(Lease):
                 future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
-        """The load has failed: every waiter gets the very error."""
-        if isinstance(error, StopIteration):  # of a ttl or tags function; a future refuses it
-            cause, error = (
-                error,
-                RuntimeError(f"the loader of {self.loads.store.name}[{self.key!r}] raised StopIteration"),
-            )
-            error.__cause__ = cause
-        ttl = self.loads.ttl_of_error(error)
-        with step:
-            if self.state == DONE:
-                return
-            self.loads.store.load_errors += 1
-            if ttl is None:
-                self.hand_up(self.deadline)
-            else:
-                self.loads.store.finish(self, Failure(error), ttl, replaces=self.anew)
-            waiters = self._conclude()
-        for future in waiters:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # a waiter that is cancelled in this turn of the loop will not look
+        """The load has failed: every waiter gets the very error, but for two that no future can pass on."""
+        if isinstance(error, asyncio.CancelledError):
+            error = caused(LoadCancelled(f"The load of {self.title} was cancelled from inside."), error)
+        elif isinstance(error, StopIteration):  # of a ttl or tags function
+            error = caused(RuntimeError(f"the loader of {self.title} raised StopIteration"), error)
+        waiters: dict[asyncio.Future[Any], None] = {}
+        try:
+            with step:
+                if self.state == DONE:
+                    return
+                self.loads.store.load_errors += 1
+                ttl = self.loads.ttl_of_error(error)
+                try:
+                    if ttl is None:
+                        self.hand_up(self.deadline)
+                    else:
+                        self.loads.store.finish(self, Failure(error), ttl, replaces=self.anew)
+                finally:  # a clock or a key of the user's may raise: those who wait must not wait for ever
+                    waiters = self._conclude()
+        finally:
+            refuse(waiters, error)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.loads.flying.discard(self)
         self.task = None
-        if not task.cancelled():
-            task.exception()  # whoever waited has had it
-        if self.state != DONE:  # cancelled before its first step
-            self.fail(
-                LoadCancelled(f"The load of {self.loads.store.name}[{self.key!r}] was cancelled before it began.")
-            )
+        error = None if task.cancelled() else task.exception()  # to be asked for, though whoever waited has had it
+        if self.state != DONE:
+            self.fail(error or LoadCancelled(f"The load of {self.title} was cancelled before it began."))
 
-    def _drop(self) -> None:
-        with step:
-            self.abandon()
+    @property
+    def title(self) -> str:
+        """How messages name what is loaded."""
+        return f"{self.keyspace.name}[{shown(self.key)}]"
+
+
+def caused(error: BaseException, cause: BaseException) -> BaseException:
+    """``error``, which came from ``cause``."""
+    error.__cause__ = cause
+    return error
+
+
+def refuse(waiters: dict[asyncio.Future[Any], None], error: BaseException) -> None:
+    """Give ``error`` to those who wait."""
+    for future in waiters:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # a waiter that is cancelled in this turn of the loop will not look

@@ -54,7 +54,7 @@ class Lease:
 
     ``above`` are the loads that wait for this one, by the waiter through which they do; ``parent`` is the load
     inside whose loader this one runs inline; ``successor`` the queued load of the same key that begins when this
-    one ends. All three point from what is waited for to what waits.
+    one ends. All three point from what is waited for to what waits; ``predecessor`` is the way back from a successor.
     """
 
     __slots__ = (
@@ -68,6 +68,7 @@ class Lease:
         "keyspace",
         "names",
         "parent",
+        "predecessor",
         "state",
         "successor",
         "suspects",
@@ -98,6 +99,7 @@ class Lease:
         self.chained = False
         self.deadline = math.inf
         self.above: dict[object, Lease] = {}
+        self.predecessor: Lease | None = None
         self.successor: Lease | None = None
         self.suspects: set[Hashable] = set()
         self.tags: set[Tag] = set()
@@ -115,6 +117,7 @@ class Lease:
     def start(self) -> None:
         """From here on whatever is invalidated counts. A load that begins during a mutation is spoiled at once."""
         self.state = RUNNING
+        self.predecessor = None
         self.joinable = True
         if self.tracked:
             running.add(self)
@@ -154,6 +157,8 @@ class Lease:
             tag.readers.discard(self)
         if self.undecided_in is not None:
             self.undecided_in.undecided.discard(self)
+        # Contexts that outlive the load must not keep those who waited for it.
+        self.above, self.parent = {}, None
         successor, self.successor = self.successor, None
         if successor is not None:
             successor.begin()

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
+from cache._arguments import shown
 from cache._entry import Entry, Failure
-from cache._flight import Flight, Recipe, run_loader
+from cache._flight import Flight, Recipe, refuse, run_loader
 from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
 from cache._step import step
 from cache._store import Store
@@ -82,31 +83,29 @@ class Loads:
         loop = asyncio.get_running_loop()
         reader = current_frame()
         private = bool(switch.off) or next(enclosing(), None) is not None
+        entry: Entry | None = None
         seat: tuple[Flight, asyncio.Future[Any]] | None = None
-        with step:
-            entry = None if anew else self.look(key, reader)
-            if anew:
-                self._pass_by(key, reader)
-            if entry is None:
-                if reader is not None:
-                    self._refuse_cycle(key, reader)
-                if not private:
-                    seat = self._board(key, recipe, make, loop, reader, anew=anew)
-        if entry is not None:
-            value = entry.value
-            return value.reraise() if type(value) is Failure else value
-        if seat is None:
-            return await self._load_privately(key, recipe, reader)
-        flight, future = seat
         try:
-            if future.done():
-                return future.result()
-            return await future
+            with step:  # its end begins loads, and may raise what beginning one raises
+                entry = None if anew else self.look(key, reader)
+                if anew:
+                    self._pass_by(key, reader)
+                if entry is None:
+                    if reader is not None:
+                        self._refuse_cycle(key, reader)
+                    if not private:
+                        seat = self._board(key, recipe, make, loop, reader, anew=anew)
+            if entry is not None:
+                if type(entry.value) is Failure:
+                    raise entry.value.again()
+                return entry.value
+            if seat is None:
+                return await self._load_privately(key, recipe, reader)
+            return seat[1].result() if seat[1].done() else await seat[1]
         finally:
-            if not future.done() or future.cancelled():
-                with step:
-                    flight.leave(future)
-            del future, seat  # an exception's traceback would keep them, and they the exception
+            if seat is not None and (not seat[1].done() or seat[1].cancelled()):
+                step.run(seat[0].leave, seat[1])
+            del entry, seat  # an exception's traceback would keep them, and they the exception
 
     def _pass_by(self, key: Hashable, reader: Lease | None) -> None:
         """A read that wants no entry: what it will rest on is the value to come."""
@@ -137,7 +136,7 @@ class Loads:
             current.anew = current.anew or anew
             return current, current.admit(reader)
         flight = board[key] = make(key, recipe, loop, anew)
-        future = flight.admit(reader)
+        future = flight.admit(reader)  # before it begins: what spoils it from the start spoils the reader
         if current is not None and current.state == RUNNING and current.chained:
             current.successor = flight
             flight.predecessor = current
@@ -156,9 +155,10 @@ class Loads:
         return board
 
     def _forget_closed_loops(self) -> None:
-        for flight in [flight for flight in self.flying if flight.loop.is_closed()]:
-            flight.abandon()
-            self.flying.discard(flight)
+        for flight in tuple(self.flying):  # at once, for other threads add to it
+            if flight.loop.is_closed():
+                flight.abandon()
+                self.flying.discard(flight)
         for board in list(self.store.flights.values()):
             for queued in [flight for flight in board.values() if isinstance(flight, Flight)]:
                 if queued.loop.is_closed():
@@ -192,7 +192,9 @@ class Loads:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise LoadCancelled(f"The load of {self.store.name}[{key!r}] was cancelled from inside.") from cause
+            with step:
+                self.store.load_errors += 1
+            raise LoadCancelled(f"The load of {self.store.name}[{shown(key)}] was cancelled from inside.") from cause
         except BaseException:  # counted, and passed on
             with step:
                 self.store.load_errors += 1
@@ -200,11 +202,15 @@ class Loads:
         finally:
             if frame.get() is lease:
                 frame.set(reader)
-            with step:
-                lease.close()
+            step.run(lease.close)
 
     def ttl_of_error(self, error: BaseException) -> float | None:
-        """For how many seconds an error is kept, None if it is not."""
+        """For how many seconds an error is kept, None if it is not.
+
+        That a load was cancelled, or waited for itself, says nothing of what the next one would find.
+        """
+        if isinstance(error, LoadCancelled | CacheCycleError):
+            return None
         for kind, seconds in self.cache_errors.items():
             if isinstance(error, kind):
                 return seconds
@@ -215,23 +221,16 @@ class Loads:
         loop = asyncio.get_running_loop()
         with step:
             boarded = [flight for board in self.store.flights.values() for flight in board.values()]
-            flights = self.flying | {flight for flight in boarded if isinstance(flight, Flight)}
+            flights = set(self.flying) | {flight for flight in boarded if isinstance(flight, Flight)}
             landed = [(flight.loop, flight.give_up()) for flight in flights]
         for home, waiters in landed:
             if home is loop:
-                _refuse(waiters, error)
+                refuse(waiters, error)
             elif not home.is_closed():
-                home.call_soon_threadsafe(_refuse, waiters, error)
+                home.call_soon_threadsafe(refuse, waiters, error)
         tasks = [flight.task for flight in flights if flight.task is not None and flight.loop is loop]
         tasks = [task for task in tasks if task is not asyncio.current_task()]
         if not tasks:
             return []
         _, late = await asyncio.wait(tasks, timeout=patience)
         return [task.get_name() for task in late]
-
-
-def _refuse(waiters: dict[asyncio.Future[Any], None], error: LoadCancelled) -> None:
-    for future in waiters:
-        if not future.done():
-            future.set_exception(error)
-            future.exception()  # a waiter that is cancelled in this turn of the loop will not look

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable
+from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
@@ -76,8 +77,7 @@ class Mutating:
         if self._window is not None:
             raise RuntimeError("This mutation has been entered before: call mutating(...) again for each `with`.")
         window = self._window = Window(self._targets, self._clock)
-        with step:
-            window.begin()
+        step.run(window.begin)
         mutation.set(window)
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
@@ -86,10 +86,11 @@ class Mutating:
             raise RuntimeError("This mutation was never entered: use it as `with` or `async with`.")
         if mutation.get() is window:
             mutation.set(window.outer)
-        linger = self._linger_after(error)
-        with step:
-            if window.open:
-                window.end(linger, succeeded=error is None)
+        linger = default_linger(error)
+        try:
+            linger = self._linger_after(error)
+        finally:  # whatever a linger function raises, its window must not stay open
+            step.run(partial(window.end, linger, succeeded=error is None))
 
     async def __aenter__(self) -> None:
         self.__enter__()

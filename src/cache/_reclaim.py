@@ -17,17 +17,18 @@ SLICE = 512
 def reclaim(doomed: list[Any]) -> None:
     """Let go of dropped entries; of the whole contents of a large cache in slices, where a loop is running."""
     loop = asyncio._get_running_loop()
-    if loop is not None:
-        for item in doomed:
-            if type(item) is tuple and len(item[0]) > SLICE:
-                _free_slice(loop, *item)
+    for item in doomed:
+        if type(item) is tuple:
+            _free_slice(loop, *item)
     doomed.clear()
 
 
-def _free_slice(loop: asyncio.AbstractEventLoop, data: dict[Hashable, Entry], policy: Policy) -> None:
-    for _ in range(min(SLICE, len(data))):
-        data.popitem()
-    if policy.shed() or data:
+def _free_slice(loop: asyncio.AbstractEventLoop | None, data: dict[Hashable, Entry], policy: Policy) -> None:
+    for _ in range(len(data) if loop is None else min(SLICE, len(data))):
+        _, entry = data.popitem()
+        # The one link in the circle of entries and buckets, which only a full collection would undo otherwise.
+        entry.bucket = None
+    if loop is not None and (policy.shed() or data):
         loop.call_soon(_free_slice, loop, data, policy)
 
 

@@ -4,8 +4,9 @@ There is one lock for the whole process, because what one cache invalidates may 
 would have to be taken in an order that the data decides, and would deadlock. No hit takes it.
 
 Nothing of a stranger runs under it. Loaders are started, and dropped values finalised, after it is released; and a
-finalizer that the garbage collector runs in the middle of a step, on the same thread, has its call put off to the
-end of the step.
+finalizer that the garbage collector runs in the middle of a step, on the same thread, has its change put off to the
+end of the step. So every change that a finalizer may ask for, be it a ``__del__`` or the last breath of a coroutine
+that was thrown away, goes by ``step.run``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Launchable(Protocol):
 
 
 class Step:
-    """``with step:`` around every change; ``step.run(change)`` around those that a finalizer might ask for.
+    """``with step:`` around every change; ``step.run(change)`` for those that a finalizer might ask for.
 
     ``launches`` and ``doomed`` are filled during the step: loads to set going, and values to let go of, when the
     lock has been released.
@@ -34,7 +35,7 @@ class Step:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._depth = 0
-        self._put_off: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._put_off: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self.launches: list[Launchable] = []
         self.doomed: list[Any] = []
         #: Drops what is doomed; replaced where there are event loops that must not be held up by it.
@@ -51,9 +52,14 @@ class Step:
             return
         launches: list[Launchable] = []
         doomed: list[Any] = []
+        failed: list[tuple[Exception, Callable[..., object], tuple[Any, ...]]] = []
         try:
             while self._put_off:
-                self._run_put_off(*self._put_off.pop(0))
+                change, args = self._put_off.pop(0)
+                try:
+                    change(*args)
+                except Exception as error:  # noqa: BLE001 - logged below, where no handler of a stranger is under the lock
+                    failed.append((error, change, args))
         finally:
             if self.launches:
                 launches, self.launches = self.launches, launches
@@ -61,6 +67,8 @@ class Step:
                 doomed, self.doomed = self.doomed, doomed
             self._depth -= 1
             self._lock.release()
+        for failure, change, args in failed:  # whoever asked for it is gone, and the caller of this step is innocent
+            logger.error("An invalidation asked for by a finalizer failed: %r%r", change, args, exc_info=failure)
         if doomed:
             self.let_go(doomed)
         if launches:
@@ -74,20 +82,14 @@ class Step:
             self._launch(launches)
             raise
 
-    def _run_put_off(self, change: Callable[..., bool], args: tuple[Any, ...]) -> None:
-        try:
-            change(*args)
-        except Exception:  # the finalizer that asked for it is gone, and the caller of this step is innocent
-            logger.exception("An invalidation asked for by a finalizer failed: %r%r", change, args)
-
-    def run(self, change: Callable[..., bool], *args: Any) -> bool:
-        """``change(*args)`` as one step, or, inside a step of this thread, put off to its end (then False)."""
+    def run(self, change: Callable[..., object], *args: Any) -> bool:
+        """``change(*args)`` as one step; True if it says so. Inside a step of this thread, put off to its end."""
         with self._lock:
             if self._depth:
                 self._put_off.append((change, args))
                 return False
-            with self:
-                return change(*args)
+        with self:
+            return bool(change(*args))
 
 
 #: The one step of this process.

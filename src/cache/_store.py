@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 from cache._entry import NEVER, Entry, make_entry
-from cache._lease import Lease
+from cache._lease import RUNNING, Lease
 from cache._policy import LRU, Policy
 from cache._step import step
 from cache._tags import ALL, Domain, Keyspace, Tag
@@ -107,8 +107,13 @@ class Store(Keyspace):
         else:
             self.tick = entry.tick = self.tick + 1.0
 
+    def find(self, key: Hashable) -> Entry | None:
+        """The entry of ``key`` if it may be served."""
+        entry = self.data.get(key)
+        return entry if entry is not None and entry.is_fresh(self.clock()) else None
+
     def fresh(self, key: Hashable) -> Entry | None:
-        """The entry of ``key`` if it may be served; one that may not is dropped on the way."""
+        """The same; one that may not be served is dropped on the way."""
         entry = self.data.get(key)
         if entry is None:
             return None
@@ -163,24 +168,24 @@ class Store(Keyspace):
 
     def assign(self, key: Hashable, value: Any, ttl: float | None, names: tuple[tuple[Domain, Hashable], ...]) -> bool:
         """Store what the caller says is the truth. During mutations only their own body may, and at their end."""
-        windows = self._covering(key, names)
-        own = tuple(enclosing())
-        self.invalidate(key)
-        if windows:
-            if all(window in own for window in windows) and all(window.may_hold(names) for window in windows):
-                outermost = [window for window in own if window in windows][-1]
-                outermost.held[self, key] = lambda: self.assign(key, value, ttl, names)
-            return False
         exp = NEVER if ttl is None else self.clock() + ttl
-        if ttl == 0:
-            return False
-        return self.put(key, value, exp, tuple(domain.tag(name) for domain, name in names))
+        return self.settle(Held(self, key, value, exp, names), tuple(enclosing()))
 
-    def _covering(self, key: Hashable, names: tuple[tuple[Domain, Hashable], ...]) -> list[Window]:
-        covering = self.windows_on(key)
-        for domain, name in names:
-            covering += domain.windows_on(name)
-        return covering
+    def settle(self, held: Held, own: tuple[Window, ...]) -> bool:
+        """Store a value that was set in the bodies of ``own``, or have the innermost of them hold it to its end."""
+        windows = [window for domain, name in held.truths() for window in domain.windows_on(name)]
+        self.invalidate(held.key)
+        if not windows:
+            tags = tuple(domain.tag(name) for domain, name in held.names)
+            return held.exp > self.clock() and self.put(held.key, held.value, held.exp, tags)
+        if all(window in own and window.may_hold(held.truths()) for window in windows):
+            earlier = own[0].held.pop((self, held.key), None)
+            if earlier is not None:
+                earlier.close()
+                step.doomed.append(earlier)
+            held.begin()
+            own[0].held[self, held.key] = held
+        return False
 
     # -- loads -------------------------------------------------------------------------------------------------
 
@@ -197,6 +202,9 @@ class Store(Keyspace):
                 lease.tags.discard(own)
                 own.readers.discard(lease)
             self.kill(lease.key)
+            old = self.data.get(lease.key)
+            if old is not None:  # it is the older one even if the new is not stored
+                self._remove(old)
         if lease.clean and exp > now:
             self.put(lease.key, value, exp, tuple(lease.tags))
         lease.hand_up(exp)
@@ -217,8 +225,6 @@ class Store(Keyspace):
             self.invalidations += 1
             self._remove(entry)
         self._fence(flights, windows)
-        for window in windows:
-            window.held.pop((self, name), None)
         self.kill(name)
         return served
 
@@ -232,20 +238,47 @@ class Store(Keyspace):
         for board in self.flights.values():
             for key, flight in tuple(board.items()):
                 self._fence([flight], self.windows_on(key))
-        for window in [window for windows in self.windows.values() for window in windows]:
-            for domain, key in tuple(window.held):
-                if domain is self:
-                    del window.held[domain, key]
         self.kill(ALL)
         return bool(data)
 
     @staticmethod
     def _fence(flights: list[Lease], windows: list[Window]) -> None:
         for flight in flights:
-            if windows:
-                flight.spoil()
-            else:
-                flight.dirty()
+            for lease in (flight, flight.predecessor):
+                if lease is not None:
+                    if windows:
+                        lease.spoil()
+                    else:
+                        lease.dirty()
+
+
+class Held(Lease):
+    """A value set by the body of a mutation: it rests on its key and its names from then on, as a load would."""
+
+    __slots__ = ("exp", "store", "value")
+
+    names: tuple[tuple[Domain, Hashable], ...]
+
+    def __init__(
+        self, store: Store, key: Hashable, value: Any, exp: float, names: tuple[tuple[Domain, Hashable], ...]
+    ) -> None:
+        super().__init__(store, key, names=names)
+        self.store = store
+        self.value = value
+        self.exp = exp
+
+    def truths(self) -> Iterator[tuple[Domain, Hashable]]:
+        """What it rests on."""
+        yield self.store, self.key
+        yield from self.names
+
+    def begin(self) -> None:
+        self.state = RUNNING
+        for domain, name in (*self.truths(), (self.store, ALL)):
+            self._rest_on(domain.tag(name))
+
+    def settle(self, own: tuple[Window, ...]) -> bool:
+        return self.store.settle(self, own)
 
 
 def _nobody(_: dict[Any, Any]) -> None:

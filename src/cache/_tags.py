@@ -11,6 +11,8 @@ which the values computed from them rest; and a function's wildcard invalidation
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -37,19 +39,22 @@ ALL = Sentinel("everything")
 #: Dies with whatever dies in the domain: stands for so many names that remembering each would cost more.
 ANY = Sentinel("anything")
 
+#: How many lingering mutations the end of each looks at.
+SWEPT = 16
+
 
 class Epoch:
     """The process's count of what has been invalidated.
 
-    ``now`` is replaced by a new object whenever a tag dies, so that one comparison proves that none has; ``kills``
-    counts the invalidations of tags by name, whether anything carried the tag or not.
+    ``now`` is replaced by a new object whenever a tag dies, so that one comparison proves that none has;
+    ``mutations`` counts their beginnings and ends.
     """
 
-    __slots__ = ("kills", "now")
+    __slots__ = ("mutations", "now")
 
     def __init__(self) -> None:
         self.now: object = object()
-        self.kills = 0
+        self.mutations = 0
 
 
 epoch = Epoch()
@@ -78,13 +83,18 @@ class Domain:
 
     Invariant: a name is in ``windows`` exactly while a mutation on it is open or lingers, and while it is, nothing
     that rests on the name is stored.
+
+    ``mutated`` is the number of the latest beginning or end of a mutation of anything in it; ``lingering`` are those
+    that have ended and still cover their names.
     """
 
-    __slots__ = ("__weakref__", "tags", "windows")
+    __slots__ = ("__weakref__", "lingering", "mutated", "tags", "windows")
 
     def __init__(self) -> None:
         self.tags: WeakValueDictionary[Hashable, Tag] = WeakValueDictionary()
         self.windows: dict[Hashable, list[Window]] = {}
+        self.lingering: deque[Window] = deque()
+        self.mutated = 0
 
     def tag(self, name: Hashable) -> Tag:
         """The living tag of ``name``."""
@@ -129,6 +139,26 @@ class Domain:
             self.windows[name] = current
         return current
 
+    def uncover(self, name: Hashable, window: Window) -> None:
+        """``window`` covers ``name`` no more."""
+        windows = self.windows.get(name, [])
+        rest = [other for other in windows if other is not window]
+        if rest:
+            self.windows[name] = rest
+        elif windows:
+            del self.windows[name]
+
+    def sweep(self) -> None:
+        """Look at some of the lingering mutations, so that names that nobody asks for again do not pile up."""
+        for _ in range(min(SWEPT, len(self.lingering))):
+            window = self.lingering.popleft()
+            if not window.has_elapsed():
+                self.lingering.append(window)
+                continue
+            for domain, name in window.targets:
+                if domain is self:
+                    self.uncover(name, window)
+
 
 class Keyspace(Domain):
     """The domain of one cache: its names are the cache's keys, its time is the cache's clock."""
@@ -156,7 +186,6 @@ class Namespace(Domain):
         self.undecided: set[Lease] = set()
 
     def invalidate(self, name: Hashable) -> bool:
-        epoch.kills += 1
         used = self.kill(name)
         for lease in tuple(self.undecided):
             lease.suspect(name)
@@ -168,12 +197,14 @@ class Namespace(Domain):
 
 
 #: A namespace lives as long as a cache, a window or a module that uses it.
+_naming = threading.RLock()
 _namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()
 
 
 def namespace(name: str) -> Namespace:
     """The namespace of this name, shared by all who ask for it."""
-    found = _namespaces.get(name)
-    if found is None:
-        found = _namespaces[name] = Namespace(name)
-    return found
+    with _naming:
+        found = _namespaces.get(name)
+        if found is None:
+            found = _namespaces[name] = Namespace(name)
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from inspect import Parameter
 from string import Formatter
@@ -12,7 +12,7 @@ from typing import Any
 class Templates:
     """The tags of one function, checked against its parameters when it is decorated."""
 
-    __slots__ = ("_templates",)
+    __slots__ = ("_function", "_templates", "fields")
 
     def __init__(
         self,
@@ -24,11 +24,10 @@ class Templates:
         names = [parameter.name for parameter in parameters]
         for template in templates:
             try:
-                fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+                fields = list(_fields(template))
             except ValueError as error:
                 raise ValueError(f"the tag {template!r} of {function} is no valid template: {error}") from error
-            for field in fields:
-                name = field.split(".")[0].split("[")[0]
+            for name in fields:
                 if name not in names:
                     raise ValueError(
                         f"the tag {template!r} of {function} names {{{name}}}, which is no parameter of it: "
@@ -39,6 +38,8 @@ class Templates:
                         f"the tag {template!r} of {function} names {{{name}}}, which is left out of the key: the entry "
                         f"would carry the tag of whoever loads it first"
                     )
+        self._function = function
+        self.fields = frozenset(name for template in templates for name in _fields(template))
         self._templates = templates
 
     def __bool__(self) -> bool:
@@ -46,4 +47,23 @@ class Templates:
 
     def fill(self, bound: Mapping[str, Any]) -> tuple[str, ...]:
         """The tags of one call."""
-        return tuple([template.format_map(bound) for template in self._templates])
+        return tuple([self._fill(template, bound) for template in self._templates])
+
+    def _fill(self, template: str, bound: Mapping[str, Any]) -> str:
+        try:
+            tag = template.format_map(bound)
+        except Exception as error:
+            error.add_note(f"while filling in the tag {template!r} of {self._function}")
+            raise
+        if not tag:
+            raise ValueError(f"the tag {template!r} of {self._function} came out empty: a tag names something")
+        return tag
+
+
+def _fields(template: str) -> Iterator[str]:
+    for _, field, spec, conversion in Formatter().parse(template):
+        if field is not None:
+            if conversion not in (None, "a", "r", "s"):
+                raise ValueError(f"there is no conversion !{conversion}")
+            yield field.split(".")[0].split("[")[0]
+            yield from _fields(spec or "")

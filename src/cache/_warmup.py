@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from typing import Any
 
-from cache._arguments import check_callable, check_count
+from cache._arguments import check_callable, check_count, shown
 
 logger = logging.getLogger("cache")
 
@@ -16,7 +16,7 @@ Get = Callable[[Hashable, Callable[[], Any]], Awaitable[Any]]
 
 async def warm_up(
     get: Get,
-    loaders: Mapping[Hashable, Callable[[], Any]],
+    loaders: Mapping[Any, Callable[[], Any]],
     *,
     concurrency: int,
     on_progress: Callable[[int, int], object] | None,
@@ -38,7 +38,6 @@ async def warm_up(
             try:
                 await get(key, loader)
             except Exception as error:  # noqa: BLE001 - one failing loader stops no other; all are raised at the end
-                error.add_note(f"while warming up the key {key!r}")
                 failed[key] = error
             done += 1
             if on_progress is not None:
@@ -49,7 +48,7 @@ async def warm_up(
         for _ in range(min(concurrency, len(loaders))):
             group.create_task(work(todo), name="cache warmup")
     if failed:
-        keys = ", ".join(repr(key) for key in failed)
+        keys = ", ".join(shown(key) for key in failed)
         raise ExceptionGroup(f"{len(failed)} of {len(loaders)} keys could not be loaded: {keys}", list(failed.values()))
 
 

@@ -8,9 +8,11 @@ first so that nothing old is served, the second so that nothing read in between 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextvars import ContextVar
+from typing import Protocol
 
+from cache._step import step
 from cache._tags import ALL, Domain, epoch
 
 #: The innermost mutation whose body the current context is in.
@@ -19,22 +21,36 @@ mutation: ContextVar[Window | None] = ContextVar("cache.mutation", default=None)
 
 def enclosing() -> Iterator[Window]:
     """The open mutations whose body the current context is in, innermost first."""
-    window = mutation.get()
+    return outwards(mutation.get())
+
+
+def outwards(window: Window | None) -> Iterator[Window]:
+    """``window`` and those that it is nested in, as far as they are open, innermost first."""
     while window is not None:
         if window.open:
             yield window
         window = window.outer
 
 
+class Held(Protocol):
+    """A value set by the body of a mutation, kept aside until it has succeeded."""
+
+    @property
+    def clean(self) -> bool: ...
+    def close(self) -> None: ...
+    def settle(self, own: tuple[Window, ...]) -> object: ...
+
+
 class Window:
     """One mutation of ``targets``.
 
     It is an object in a list, not a flag, so that nested and concurrent mutations add up. ``held`` are the values
-    that its own body has set: they are stored when it has succeeded, unless ``contested``, that is unless another
-    mutation of the same truth overlapped and may have committed after it.
+    that its own body has set, each with a lease: they are settled when it has succeeded, unless something that they
+    rest on was invalidated since, or the mutation is ``contested``, that is another mutation of the same truth
+    overlapped and may have committed after it.
     """
 
-    __slots__ = ("clock", "contested", "held", "kills", "open", "outer", "targets", "until")
+    __slots__ = ("began", "clock", "contested", "held", "open", "outer", "targets", "until")
 
     def __init__(self, targets: tuple[tuple[Domain, Hashable], ...], clock: Callable[[], float]) -> None:
         self.targets = targets
@@ -43,14 +59,14 @@ class Window:
         self.until = -math.inf
         self.contested = False
         self.outer = next(enclosing(), None)
-        self.held: dict[tuple[Domain, Hashable], Callable[[], object]] = {}
-        self.kills = 0
+        self.held: dict[tuple[Domain, Hashable], Held] = {}
+        self.began = 0
 
     def begin(self) -> None:
         """Cover all targets, then invalidate them: an entry can appear in between in no order of events."""
         for domain, name in self.targets:
             for other in self._overlapping(domain, name):
-                if other is not self and other not in enclosing():
+                if other is not self and other not in outwards(self.outer):
                     self.contested = other.contested = True
         try:
             for domain, name in self.targets:
@@ -58,45 +74,57 @@ class Window:
             self._invalidate()
         except BaseException:  # a key's __eq__: nothing may stay covered by a mutation that never ran
             self.open = False
-            for domain, name in self.targets:
-                self._uncover(domain, name)
+            self._uncover()
             raise
-        self.kills = epoch.kills
+        self.began = epoch.mutations
 
     def end(self, linger: float, *, succeeded: bool) -> None:
         """Uncover the targets, or leave them covered for ``linger`` seconds more; and invalidate again."""
-        until = self.clock() + linger if linger else -math.inf
-        uncontested = succeeded and not linger and not self.contested
-        held = list(self.held.values()) if uncontested else []
+        if not self.open:
+            return
+        kept = [held for held in self.held.values() if held.clean]
+        if not succeeded or linger or self.contested:
+            kept = []
+        for held in self.held.values():
+            held.close()
+        step.doomed.append(self.held)
         self.held = {}
         self.open = False
-        self.until = until
+        self.until = self.clock() + linger if linger else -math.inf
         if not linger:
-            for domain, name in self.targets:
-                self._uncover(domain, name)
+            self._uncover()
         self._invalidate()
-        for store in held:
-            store()
+        for domain in {domain for domain, _ in self.targets}:
+            if linger:
+                domain.lingering.append(self)
+            domain.sweep()
+        own = tuple(outwards(self.outer))
+        for held in kept:
+            held.settle(own)
 
     def has_elapsed(self) -> bool:
         """Whether nothing keeps it on its targets any more."""
         return not self.open and self.until <= self.clock()
 
-    def may_hold(self, names: tuple[tuple[Domain, Hashable], ...]) -> bool:
-        """Whether a value set by the body can still be the last word when it ends."""
-        return self.open and not self.contested and (not names or self.kills == epoch.kills)
+    def may_hold(self, names: Iterable[tuple[Domain, Hashable]]) -> bool:
+        """Whether a value that rests on ``names`` can still be the last word when the body ends.
+
+        Of its own targets it knows whether another mutation overlapped; of other names only that none has begun or
+        ended since in all of their domain.
+        """
+        targets = self.targets
+        others = (domain for domain, name in names if (domain, name) not in targets and (domain, ALL) not in targets)
+        return self.open and not self.contested and all(domain.mutated <= self.began for domain in others)
 
     def _invalidate(self) -> None:
+        epoch.mutations += 1
         for domain, name in self.targets:
+            domain.mutated = epoch.mutations
             domain.invalidate(name)
 
-    def _uncover(self, domain: Domain, name: Hashable) -> None:
-        windows = domain.windows.get(name, [])
-        rest = [window for window in windows if window is not self]
-        if rest:
-            domain.windows[name] = rest
-        elif windows:
-            del domain.windows[name]
+    def _uncover(self) -> None:
+        for domain, name in self.targets:
+            domain.uncover(name, self)
 
     @staticmethod
     def _overlapping(domain: Domain, name: Hashable) -> list[Window]:

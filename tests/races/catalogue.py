@@ -14,27 +14,24 @@ Scenario = Callable[[Race], None]
 
 @dataclass(frozen=True)
 class Entry:
-    """A scenario, and how it is explored: ``small`` ones completely, the others by ``samples`` random schedules."""
+    """A scenario, and how it is explored: ``small`` ones completely, the others by random schedules."""
 
     name: str
     scenario: Scenario
     small: bool
-    preemptions: int
     allow: frozenset[str]
 
 
 SCENARIOS: dict[str, Entry] = {}
 
 
-def scenario(
-    *, small: bool = True, preemptions: int = 1, allow: frozenset[str] | set[str] = frozenset()
-) -> Callable[[Scenario], Scenario]:
+def scenario(*, small: bool = True, allow: frozenset[str] | set[str] = frozenset()) -> Callable[[Scenario], Scenario]:
     """Put a scenario on the list. ``allow`` are the kinds of violations that it does not promise to be free of."""
 
     def add(function: Scenario) -> Scenario:
         name = function.__name__
         assert name not in SCENARIOS, name
-        SCENARIOS[name] = Entry(name, function, small, preemptions, frozenset(allow))
+        SCENARIOS[name] = Entry(name, function, small, frozenset(allow))
         return function
 
     return add

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 
 from cache import AsyncCache
 from cache.testing import CommitRefused, Race, Row, Source
@@ -116,6 +118,49 @@ def a_set_inside_a_mutation_alone_is_kept(race: Race) -> None:
 
     race.read(get_user, 1)
     race.mutate(update, 1)
+
+
+@scenario()
+def a_set_inside_a_mutation_inside_a_mutation(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(uid):
+            async with cache.mutating(uid):
+                await users.write(uid)
+                cache.set(uid, users.committed(uid))
+            assert uid not in cache, "the outer mutation may yet fail"
+        assert uid in cache, "what was set inside is stored when the outermost mutation has succeeded"
+
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+
+
+@scenario()
+def a_queued_load_after_the_end_of_the_mutation(race: Race) -> None:
+    users = race.source("users")
+    cache, get_user = cache_of(race, users)
+
+    async def slow(gate: asyncio.Event) -> Row:
+        await gate.wait()
+        return await users.load(1)
+
+    async def update() -> None:
+        gate = asyncio.Event()
+        async with cache.mutating(1):
+            # Readers outside: what a body begins in its own context reads privately.
+            first = asyncio.create_task(cache.get(1, lambda: slow(gate)), context=Context())
+            await race.checkpoint("the first reader loads")
+            second = asyncio.create_task(cache.get(1, lambda: users.load(1)), context=Context())
+            await race.checkpoint("the second reader is queued")
+            await users.write(1)
+        await second
+        gate.set()
+        await first
+
+    race.read(get_user, 2)
+    race.mutate(update)
 
 
 @scenario()

@@ -29,7 +29,7 @@ def one_key(race: Race, *, readers: int, mutations: int, preemptible: bool = Fal
     end_quietly(race, get_user)
 
 
-@scenario(preemptions=2)
+@scenario()
 def a_reader_and_a_mutation(race: Race) -> None:
     one_key(race, readers=1, mutations=1)
 

@@ -16,7 +16,7 @@ from unittest.mock import patch
 from cache import _batch, _entry, _flight, _loads, _mutation, _tags, _window, _wrapper
 from cache._lease import DIRTY, RUNNING, SPOIL, Lease
 from cache._loads import Loads
-from cache._store import Store
+from cache._store import Held, Store
 from cache._window import Window
 
 
@@ -56,7 +56,7 @@ def the_begin_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]
     def begin(self: Window) -> None:
         for domain, name in self.targets:
             domain.windows.setdefault(name, []).append(self)
-        self.kills = _tags.epoch.kills
+        self.began = _tags.epoch.mutations
 
     return patch.object(Window, "begin", begin)
 
@@ -88,10 +88,10 @@ def a_failed_mutation_does_not_close_its_window() -> AbstractContextManager[Any]
 
 @mutant("a_mutation_within_a_mutation")
 def the_end_of_one_mutation_uncovers_what_another_covers() -> AbstractContextManager[Any]:
-    def uncover(self: Window, domain: _tags.Domain, name: Any) -> None:
-        domain.windows.pop(name, None)
+    def uncover(self: _tags.Domain, name: Any, window: Window) -> None:
+        self.windows.pop(name, None)
 
-    return patch.object(Window, "_uncover", uncover)
+    return patch.object(_tags.Domain, "uncover", uncover)
 
 
 @mutant("a_mutation_of_everything")
@@ -336,7 +336,12 @@ def a_set_does_not_invalidate() -> AbstractContextManager[Any]:
 
 @mutant("a_set_by_a_stranger_during_a_mutation")
 def a_set_during_a_mutation_is_stored() -> AbstractContextManager[Any]:
-    return patch.object(Store, "_covering", lambda self, key, names: [])
+    def settle(self: Store, held: Held, own: tuple[Window, ...]) -> bool:
+        with patch.object(_tags.Domain, "windows_on", lambda self, name: []):
+            return original(self, held, own)
+
+    original = Store.settle
+    return patch.object(Store, "settle", settle)
 
 
 @mutant("a_set_inside_a_mutation")
@@ -361,6 +366,26 @@ def a_set_inside_a_mutation_that_failed_is_stored() -> AbstractContextManager[An
 @mutant("a_value_set_with_a_tag_that_only_another_mutation_covers")
 def a_set_inside_a_mutation_is_stored_though_its_tag_died() -> AbstractContextManager[Any]:
     return patch.object(Window, "may_hold", lambda self, names: self.open and not self.contested)
+
+
+@mutant("a_value_set_with_a_tag_that_another_does_not_name")
+def a_value_kept_aside_outlives_its_invalidation() -> AbstractContextManager[Any]:
+    return patch.object(Held, "_rest_on", nothing)
+
+
+@mutant("a_set_inside_a_mutation_inside_a_mutation")
+def a_value_kept_aside_is_not_passed_on_to_the_mutation_around() -> AbstractContextManager[Any]:
+    return patch.object(Held, "settle", nothing)
+
+
+@mutant("a_queued_load_after_the_end_of_the_mutation")
+def the_end_of_a_mutation_does_not_begin_what_is_queued() -> AbstractContextManager[Any]:
+    return patch.object(Lease, "predecessor", property(nothing, nothing))
+
+
+@mutant("an_inner_that_is_refreshed")
+def an_outer_does_not_rest_on_what_it_refreshes() -> AbstractContextManager[Any]:
+    return patch.object(_flight.Flight, "hand_up", Lease.hand_up)
 
 
 @mutant("a_refresh_sees_what_nobody_declared")
@@ -414,12 +439,12 @@ def a_load_dies_with_any_of_its_readers() -> AbstractContextManager[Any]:
 
 @mutant("a_load_cancelled_from_inside")
 def a_load_cancelled_from_inside_cancels_its_readers() -> AbstractContextManager[Any]:
-    def fail(self: _flight.Flight, error: BaseException) -> None:
+    def refuse(waiters: Any, error: BaseException) -> None:
         cause = error.__cause__
-        original(self, cause if isinstance(cause, asyncio.CancelledError) else error)
+        original(waiters, cause if isinstance(cause, asyncio.CancelledError) else error)
 
-    original = _flight.Flight.fail
-    return patch.object(_flight.Flight, "fail", fail)
+    original = _flight.refuse
+    return patch.object(_flight, "refuse", refuse)
 
 
 @mutant("two_readers_and_two_mutations")

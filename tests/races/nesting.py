@@ -53,6 +53,15 @@ def two_readers_of_an_outer(race: Race) -> None:
 
 
 @scenario(small=False)
+def an_inner_that_is_refreshed(race: Race) -> None:
+    async def anew(get_user: Any, uid: int) -> Row:
+        row: Row = await get_user.refresh(uid)
+        return row
+
+    outer_of(race, anew)
+
+
+@scenario(small=False)
 def an_inner_read_in_gather(race: Race) -> None:
     async def gathered(get_user: Any, uid: int) -> Row:
         rows: list[Row] = await asyncio.gather(get_user(uid), get_user(uid))

@@ -196,3 +196,30 @@ def a_value_set_with_a_tag_that_only_another_mutation_covers(race: Race) -> None
     race.mutate(update, 1)
     race.mutate(rewrite, 1)
     end_quietly(race, cache)
+
+
+@scenario(small=False)
+def a_value_set_with_a_tag_that_another_does_not_name(race: Race) -> None:
+    users = race.source("users")
+    cache = AsyncCache(clock=race.clock)
+
+    async def get_user(uid: int) -> Row:
+        row: Row = await cache.get(uid, lambda: users.load(uid), tags=("users",))
+        return row
+
+    async def update(uid: int) -> None:
+        async with cache.mutating(tags=("users",)):
+            await users.write(uid)
+            row = users.committed(uid)
+            await race.checkpoint("between the commit and the set")
+            cache.set(uid, row, tags=("users",))
+            await race.checkpoint("after the set")
+
+    async def rewrite(uid: int) -> None:
+        async with cache.mutating(uid):
+            await users.write(uid)
+
+    race.read(get_user, 1)
+    race.mutate(update, 1)
+    race.mutate(rewrite, 1)
+    end_quietly(race, cache)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 
 class Plan(Protocol):
@@ -29,18 +29,15 @@ class DepthFirst:
             self._picks.append(0)
             self._widths.append(options)
         elif self._widths[depth] != options:
-            raise RuntimeError(
-                f"the scenario is not deterministic: after the choices {spell(self._picks[:depth])!r} there "
-                f"were {self._widths[depth]} options before and {options} now. Build everything inside the "
-                "scenario, and use no real time, no threads and no randomness"
-            )
+            self._refuse(depth, options)
         return self._picks[depth]
 
     def advance(self) -> bool:
         """Go on to the next schedule; False when there is none."""
-        del self._picks[self._depth :], self._widths[self._depth :]
-        self._depth = 0
         picks, widths = self._picks, self._widths
+        if self._depth < len(picks):
+            self._refuse(self._depth, 1)
+        self._depth = 0
         while picks and picks[-1] + 1 == widths[-1]:
             picks.pop()
             widths.pop()
@@ -48,6 +45,13 @@ class DepthFirst:
             return False
         picks[-1] += 1
         return True
+
+    def _refuse(self, depth: int, options: int) -> NoReturn:
+        raise RuntimeError(
+            f"the scenario is not deterministic: after the choices {spell(self._picks[:depth])!r} there were "
+            f"{self._widths[depth]} ways to go on before, and {options} now. Build everything inside the "
+            "scenario, and use no real time, no threads and no randomness"
+        )
 
 
 class Sampled:

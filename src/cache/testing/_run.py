@@ -163,7 +163,7 @@ class Run:
             loop.make_current()
         queue = loop.ready
         while queue:
-            while self._preemptions and not self._is_judging:
+            while self._preemptions:
                 option = self._interfere(loop)
                 if option is None:
                     break

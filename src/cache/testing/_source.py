@@ -63,11 +63,8 @@ class Source:
     async def write(self, key: Any, *, ending: Ending = "commits", delay: float = 0.5) -> Row:
         """Commit a new version of the row and return it. The ways to end are those of `transaction`."""
         transaction = self.transaction(ending=ending, delay=delay)
-        try:
-            row = await transaction.write(key)
-            await transaction.end_as_told()
-        finally:
-            transaction.abandon()
+        row = await transaction.write(key)
+        await transaction.end_as_told()
         return row
 
     def transaction(self, *, ending: Ending = "commits", delay: float = 0.5) -> Transaction:

@@ -150,6 +150,21 @@ def test_an_uncommitted_value_that_gets_out_is_dirty(rolls_back: bool) -> None:
     assert "dirty" in kinds(scenario)
 
 
+def test_a_value_that_was_rolled_back_and_stays_is_stuck() -> None:
+    def scenario(race: Race) -> None:
+        store = Store(race.source("users"))
+
+        async def update() -> None:
+            async with store.users.transaction() as transaction:
+                store.rows[1] = await transaction.write(1)
+                await transaction.rollback()
+
+        race.read(store.get, 1)
+        race.mutate(update)
+
+    assert kinds(scenario) == {"stuck", "dirty"}
+
+
 def test_a_mutation_may_see_what_it_wrote_itself() -> None:
     def scenario(race: Race) -> None:
         users = race.source("users")
@@ -195,6 +210,19 @@ def test_a_commit_that_lands_late_counts_from_when_it_lands() -> None:
 
     assert kinds(scenario) == {"stuck"}
     assert kinds(lambda race: scenario(race, reads=2)) == {"stuck", "stale-after", "stale-commit"}
+
+
+def test_nothing_is_quiet_before_late_commits_have_landed() -> None:
+    def scenario(race: Race) -> None:
+        users = race.source("users")
+        race.mutate(lambda: users.write(1, ending="late", delay=100), expect=(TimeoutError,))
+
+        def check() -> None:
+            assert users.committed(1).version == 1
+
+        race.at_quiet(check)
+
+    explore(scenario).check()
 
 
 def test_what_a_thread_without_a_loop_commits_is_promised() -> None:
@@ -412,6 +440,87 @@ def test_a_task_that_is_left_is_a_leak_unless_it_ends_soon() -> None:
     explore(scenario(11), allow={"leaks"}).check()
 
 
+def test_time_stands_still_once_the_actors_have_ended_unless_only_time_helps() -> None:
+    def scenario(race: Race) -> None:
+        tasks: list[asyncio.Task[None]] = []
+
+        async def finish() -> None:
+            async with asyncio.timeout(1):
+                await race.checkpoint("in time")
+
+        async def begin() -> None:
+            tasks.append(asyncio.create_task(finish()))
+
+        def check() -> None:
+            assert race.clock() == 0.0
+            assert tasks[0].exception() is None
+
+        race.actor(begin)
+        race.at_quiet(check)
+
+    report = explore(scenario)
+    report.check()
+    assert report.schedules == 1
+
+
+def test_a_timer_that_no_task_waits_for_is_not_waited_for_either() -> None:
+    def scenario(race: Race) -> None:
+        async def begin() -> None:
+            asyncio.get_running_loop().call_later(1, print, "never")
+
+        def check() -> None:
+            assert race.clock() == 0.0
+
+        race.actor(begin)
+        race.at_quiet(check)
+
+    explore(scenario).check()
+
+
+def test_what_a_last_read_leaves_running_is_waited_for() -> None:
+    def scenario(race: Race) -> None:
+        users, rows = race.source("users"), dict[int, Row]()
+        tasks: list[asyncio.Task[None]] = []
+
+        async def store(row: Row) -> None:
+            await asyncio.sleep(5)
+            if race.clock() > 60:
+                rows[1] = row
+
+        async def get() -> Row:
+            if 1 not in rows:
+                row = await users.load(1)
+                tasks.append(asyncio.create_task(store(row)))
+                return row
+            return rows[1]
+
+        race.read(get)
+
+    explore(scenario).check()
+
+
+def test_what_is_cut_off_is_cancelled_and_not_blamed_for_how_it_ends() -> None:
+    ends: list[str] = []
+
+    def scenario(race: Race) -> None:
+        tasks: list[asyncio.Task[None]] = []
+
+        async def linger() -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError as exc:
+                ends.append("cancelled")
+                raise LookupError from exc
+
+        async def begin() -> None:
+            tasks.append(asyncio.create_task(linger()))
+
+        race.actor(begin)
+
+    assert kinds(scenario) == {"leaks"}
+    assert set(ends) == {"cancelled"}
+
+
 def test_a_task_that_refuses_its_cancellation_does_not_keep_the_search_from_going_on() -> None:
     def scenario(race: Race) -> None:
         tasks: list[asyncio.Task[None]] = []
@@ -453,6 +562,7 @@ def test_an_exception_that_nobody_retrieves_is_reported_with_its_schedule(cyclic
     assert violation.kind == "unhandled"
     assert "LookupError('lost')" in violation.text
     assert report.counts == {"unhandled": 2}
+    assert "not again" not in violation.trace[-1]
     explore(scenario, allow={"unhandled"}).check()
 
 
@@ -471,10 +581,13 @@ def test_an_error_in_a_callback_is_reported() -> None:
 def test_a_check_that_fails_when_all_is_quiet_is_reported_as_its_kind() -> None:
     def scenario(race: Race) -> None:
         def check(text: str) -> None:
+            with pytest.raises(RuntimeError, match="no running event loop"):
+                asyncio.get_running_loop()
             if text:
                 raise AssertionError(text)
             raise AssertionError
 
+        race.actor(asyncio.sleep, 0)
         race.at_quiet(lambda: check("crooked"))
         race.at_quiet(lambda: check(""), kind="leaks")
 

@@ -97,12 +97,16 @@ def test_jobs_of_executors_run_at_a_step_of_the_schedule_and_in_no_thread() -> N
             asyncio.get_running_loop()
         return number, name.get(), threading.current_thread() is threading.main_thread()
 
-    async def main(race: Race) -> list[object]:
+    async def main() -> list[object]:
         name.set("inside")
         loop = asyncio.get_running_loop()
         return [await asyncio.to_thread(job, 1), await loop.run_in_executor(None, job, 2)]
 
-    outcome = alone(main)
+    def scenario(race: Race) -> None:
+        name.set("scenario")
+        race.actor(main, name="main")
+
+    outcome = replay(scenario, "")
     outcome.check()
     assert outcome.results["main"] == [(1, "inside", True), (2, "outside", True)]
     assert "  main: the executor runs job(1)" in outcome.trace
@@ -186,6 +190,13 @@ def test_tasks_may_start_eagerly() -> None:
         outcome = replay(each, "")
         outcome.check()
         assert outcome.results["main"] == ["child", "main", "done"]
+
+    def several(race: Race) -> None:
+        race.loop("b").set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not in 3.11
+        race.actor(asyncio.sleep, 1, loop="a")
+        race.actor(main, loop="b", cancel=True)
+
+    explore(several, preemptions=1).check()
 
 
 def test_async_generators_are_closed_by_the_loop() -> None:

@@ -163,6 +163,44 @@ def test_a_scenario_may_move_the_clock_itself() -> None:
     assert results == {1.0, 5.0, 6.0}
 
 
+def test_a_timer_that_is_due_fires_before_anything_else_is_chosen() -> None:
+    def scenario(race: Race) -> None:
+        asleep: list[float] = []
+
+        async def sleeper() -> None:
+            asleep.append(race.clock() + 1)
+            await asyncio.sleep(1)
+            asleep.clear()
+
+        def look() -> None:
+            assert all(due > race.clock() for due in asleep)
+
+        race.actor(sleeper)
+        race.call(race.clock.advance, 5)
+        race.call(look)
+
+    explore(scenario).check()
+
+
+def test_a_timer_may_fire_between_two_hops() -> None:
+    orders: set[str] = set()
+
+    def scenario(race: Race) -> None:
+        order: list[str] = []
+
+        async def hop() -> None:
+            for _ in range(4):
+                order.append("h")
+                await asyncio.sleep(0)
+
+        race.actor(hop)
+        race.loop().call_later(1, order.append, "w")
+        race.at_quiet(lambda: orders.add("".join(order)))
+
+    explore(scenario, preemptions=1).check()
+    assert orders == {"whhhh", "hwhhh", "hhwhh", "hhhwh", "hhhhw", "hhhh"}
+
+
 def test_actors_do_not_see_the_context_variables_of_others() -> None:
     name = ContextVar("name", default="nobody")
     seen: set[tuple[str, str]] = set()
@@ -186,18 +224,16 @@ def test_actors_do_not_see_the_context_variables_of_others() -> None:
 
 
 def test_a_checkpoint_of_another_race_is_refused() -> None:
-    races: list[Race] = []
+    kept: list[Race] = []
+    explore(kept.append).check()
 
     def scenario(race: Race) -> None:
-        races.append(race)
-
         async def misled() -> None:
-            await races[0].checkpoint("in the first run")
+            await kept[0].checkpoint("of a race that is over")
 
         race.actor(misled)
-        race.actor(asyncio.sleep, 0)
 
-    (violation,) = explore(scenario, stop_on_first=False).violations
+    (violation,) = explore(scenario).violations
     assert "outside its race" in violation.text
 
 

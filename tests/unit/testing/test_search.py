@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+import sys
+import weakref
 from collections.abc import Callable
 from math import comb
 from typing import Any
@@ -221,6 +224,24 @@ def test_preemptions_are_sampled_too() -> None:
     assert report.violations[0].schedule.endswith("/1")
 
 
+def test_sampled_preemptions_come_late_as_well_as_early() -> None:
+    places: list[int] = []
+
+    def scenario(race: Race) -> None:
+        hops_done = [0]
+
+        async def hop() -> None:
+            for _ in range(20):
+                hops_done[0] += 1
+                await asyncio.sleep(0)
+
+        race.actor(hop)
+        race.call(lambda: places.append(hops_done[0]))
+
+    explore(scenario, preemptions=1, max_schedules=0, samples=200).check()
+    assert max(place for place in places if place < 20) > 10
+
+
 @pytest.mark.parametrize("preemptions", [0, 1, 2])
 def test_as_many_preemptions_are_made_as_asked_for(preemptions: int) -> None:
     together: set[int] = set()
@@ -269,15 +290,18 @@ def test_a_sampled_violation_is_made_simpler() -> None:
 
     (violation,) = explore(scenario, max_schedules=0, samples=100).violations
     assert odd(violation.schedule) <= 3
+    assert replay(scenario, violation.schedule).violations == (violation,)
 
 
-def test_a_scenario_that_is_not_deterministic_is_found_out() -> None:
+@pytest.mark.parametrize("then", [(1, 1, 1), (1,)])
+def test_a_scenario_that_is_not_deterministic_is_found_out(then: tuple[int, ...]) -> None:
     calls = itertools.count()
 
     def scenario(race: Race) -> None:
-        independent(*([1, 1, 1] if next(calls) else [1, 1]))(race)
+        independent(*(then if next(calls) else (1, 1)))(race)
 
-    with pytest.raises(RuntimeError, match="not deterministic: after the choices '' there were 2 options"):
+    told = f"not deterministic: after the choices .* there were 2 ways to go on before, and {len(then)} now"
+    with pytest.raises(RuntimeError, match=told):
         explore(scenario)
 
 
@@ -340,8 +364,10 @@ def test_a_search_inside_a_running_loop_is_refused() -> None:
         asyncio.run(main())
 
 
-def test_a_search_leaves_no_running_loop_behind() -> None:
+def test_a_search_leaves_the_thread_as_it_was() -> None:
+    hooks = sys.get_asyncgen_hooks()
     explore(naive)
+    assert sys.get_asyncgen_hooks() == hooks
     with pytest.raises(RuntimeError, match="no running event loop"):
         asyncio.get_running_loop()
 
@@ -353,3 +379,38 @@ def test_an_error_in_the_scenario_itself_is_raised() -> None:
 
     with pytest.raises(LookupError, match="mistaken"):
         explore(scenario)
+
+
+def test_a_run_leaves_nothing_behind_for_the_garbage_collector() -> None:
+    """Otherwise a lost exception would come to light during another run."""
+    marks: list[weakref.ref[asyncio.Event]] = []
+    survivors: list[asyncio.Event] = []
+
+    def scenario(race: Race) -> None:
+        survivors.extend(event for mark in marks if (event := mark()) is not None)
+        event = asyncio.Event()
+        marks.append(weakref.ref(event))
+        users = race.source("users")
+
+        async def fail() -> None:
+            event.set()
+            await users.write(1)
+            raise LookupError
+
+        async def get() -> Row:
+            await event.wait()
+            return await users.load(1)
+
+        race.read(get, hits=False)
+        race.mutate(fail, expect=(LookupError,))
+        race.call(event.is_set)
+        race.at_quiet(event.is_set)
+
+    gc.collect()
+    gc.disable()
+    try:
+        explore(scenario).check()
+    finally:
+        gc.enable()
+    assert len(marks) > 10
+    assert not survivors
