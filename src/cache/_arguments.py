@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import math
 import reprlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -155,6 +156,19 @@ def check_flag(value: object, name: str) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{name}={shown(value)} is of type {type(value).__name__}: pass True or False")
     return value
+
+
+def kind_of(function: object) -> str:
+    """What a thing is that should have been an ``async def``, for a message."""
+    if inspect.isasyncgenfunction(function):
+        return "an async generator"
+    if inspect.isgeneratorfunction(function):
+        return "a generator"
+    if isinstance(function, type):
+        return "a class"
+    if inspect.isroutine(function):
+        return "a plain function"
+    return "an object that can be called" if callable(function) else f"of type {type(function).__name__}"
 
 
 def check_choice(value: object, name: str, choices: tuple[str, ...]) -> None:

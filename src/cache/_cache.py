@@ -108,7 +108,7 @@ class AsyncCache:
         self._ttl_of = check_ttl(default_ttl, "default_ttl")
         window = check_seconds(batch_window_ms, "batch_window_ms", unit="milliseconds") or 0.0
         most = check_count(max_batch_size, "max_batch_size", least=1) or 1
-        self.name = "cache" if name is None else check_name(name, "name")
+        self.name: str = "cache" if name is None else check_name(name, "name")
         self._namespace = named_namespace(check_name(namespace, "namespace"))
         check_choice(policy, "policy", tuple(POLICIES))
         check_callable(clock, "clock", "clock() -> seconds")
@@ -120,50 +120,79 @@ class AsyncCache:
         )
         self._batches = Batches(self._loads, window / 1000, most)
         #: The names that rest in a key itself, beside those that a caller gives.
-        self._implied: Callable[[Hashable], Names] | None = None
+        self._implied: Callable[[Hashable, bool], Names] | None = None
         caches.add(self)
 
     # -- reading -----------------------------------------------------------------------------------------------
 
     @overload
     async def get(
-        self, key: Hashable, loader: Callable[[], Awaitable[T]], *, ttl: TTL | Default = ..., tags: Iterable[str] = ...
+        self,
+        key: Hashable,
+        loader: Callable[[], Awaitable[T]],
+        batch_loader: None = None,
+        ttl: TTL | Default = ...,
+        *,
+        tags: Iterable[str] = ...,
+        default: Any = ...,
     ) -> T: ...
     @overload
     async def get(
-        self, key: Hashable, loader: Callable[[], T], *, ttl: TTL | Default = ..., tags: Iterable[str] = ...
+        self,
+        key: Hashable,
+        loader: Callable[[], T],
+        batch_loader: None = None,
+        ttl: TTL | Default = ...,
+        *,
+        tags: Iterable[str] = ...,
+        default: Any = ...,
     ) -> T: ...
     @overload
     async def get(
         self,
         key: K,
+        loader: None = None,
         *,
         batch_loader: Callable[[list[K]], Awaitable[Mapping[K, T]]],
         ttl: TTL | Default = ...,
         tags: Iterable[str] = ...,
+        default: Any = ...,
     ) -> T | None: ...
     @overload
     async def get(
         self,
         key: K,
+        loader: None = None,
         *,
         batch_loader: Callable[[list[K]], Awaitable[Sequence[T]]],
         ttl: TTL | Default = ...,
         tags: Iterable[str] = ...,
+        default: Any = ...,
     ) -> T: ...
-    @overload
-    async def get(self, key: Hashable, *, default: Any = None) -> Any: ...
     @overload
     async def get(
         self,
-        key: Hashable,
-        loader: Callable[[], Any] | None = None,
-        batch_loader: Callable[[list[Any]], Any] | None = None,
-        ttl: TTL | Default = ...,
+        key: K,
+        loader: None = None,
         *,
+        batch_loader: Callable[[list[K]], Mapping[K, T]],
+        ttl: TTL | Default = ...,
         tags: Iterable[str] = ...,
-        default: Any = None,
-    ) -> Any: ...
+        default: Any = ...,
+    ) -> T | None: ...
+    @overload
+    async def get(
+        self,
+        key: K,
+        loader: None = None,
+        *,
+        batch_loader: Callable[[list[K]], Sequence[T]],
+        ttl: TTL | Default = ...,
+        tags: Iterable[str] = ...,
+        default: Any = ...,
+    ) -> T: ...
+    @overload
+    async def get(self, key: Hashable, loader: None = None, *, default: Any = ...) -> Any: ...
 
     async def get(
         self,
@@ -247,10 +276,8 @@ class AsyncCache:
         return Recipe(alone, ttl_of, names), self._batches.flight_maker(batch_loader)
 
     def _names(self, key: Hashable, tags: Iterable[str]) -> Names:
-        names: Names = ()
-        if tags:
-            names = tuple((self._namespace, tag) for tag in check_tags(tags))
-        return names if self._implied is None else names + self._implied(key)
+        names: Names = tuple((self._namespace, tag) for tag in check_tags(tags))
+        return names if self._implied is None else names + self._implied(key, bool(names))
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -355,7 +382,7 @@ class AsyncCache:
             check_key(key)
         targets: Names = tuple((self._store, key) for key in dict.fromkeys(keys))
         targets += tuple((self._namespace, tag) for tag in check_tags(tags))
-        if everything:
+        if check_flag(everything, "everything"):
             targets += ((self._store, ALL),)
         if not targets:
             raise TypeError("mutating() needs to know what is changed: pass keys, tags=(...) or everything=True")

@@ -137,7 +137,7 @@ def source_of(shape: Shape) -> str:
     me = shape.instance
     free = [
         "data", "store", "epoch", "running", "frame", "clock", "slow", "make_key", "types", "instances", "mint",
-        "id", "tuple", "sorted", "KeyError", "TypeError",
+        "id", "tuple", "sorted", "misses",
     ]  # fmt: skip
     defaults = [f"default_{name}" for name, _, has_default in shape.parameters if has_default]
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
@@ -178,7 +178,7 @@ def _hit(shape: Shape) -> list[str]:
     return [
         "try:",
         *_indented(1, [*find, f"{c}entry = {c}data[{_key(shape, f'{c}seen[1]')}]"]),
-        f"except ({c}KeyError, {c}TypeError):",
+        f"except {c}misses:",
         "    pass",
         "else:",
         *_indented(1, full if shape.has_tags else common + full),

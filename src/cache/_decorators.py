@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, 
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from cache._applied import Applied
-from cache._arguments import TTL, check_callable, check_count, check_tags, check_ttl
+from cache._arguments import TTL, check_callable, check_count, check_flag, check_tags, check_ttl, kind_of, shown
 from cache._cache import AsyncCache
-from cache._wrapper import MARK, Cached, CacheInfo
+from cache._wrapper import MARK, Cached, CacheInfo, name_of
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -19,24 +19,65 @@ R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 
 
-class BoundCachedFunction(Protocol[P, R_co]):
-    """A cached method of an instance. What works on its entries is called on the class: see `CachedFunction`."""
+class CacheOperations(Protocol[P, R_co]):
+    """What works on the entries of a cached function. For a method, all of it is given the instance first."""
 
-    @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
-    @overload
-    def __call__(self, *args: Any, use_cache: bool, **kwargs: Any) -> Coroutine[Any, Any, R_co]: ...
-
-
-class CachedFunction(Protocol[P, R_co]):
-    """A cached function: called like the function itself, with ``use_cache=False`` to load anew."""
-
-    __name__: str
-    __qualname__: str
     #: The function that was decorated.
     __wrapped__: Callable[..., Any]
     #: The cache that holds its entries, under the keys of `cache_key`.
     cache: AsyncCache
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Load anew, whatever is stored, and store the result; others are served the old entry meanwhile."""
+        ...
+
+    def peek(self, *args: P.args, **kwargs: P.kwargs) -> R_co | None:
+        """The cached result, or None; loads, counts and promotes nothing."""
+        ...
+
+    def invalidate_cache(self, *args: P.args, **kwargs: P.kwargs) -> Applied:
+        """The result for these arguments has changed; truthy if an entry was dropped."""
+        ...
+
+    def clear_cache(self) -> Applied:
+        """Every result has changed; the metrics begin anew."""
+        ...
+
+    def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> Hashable:
+        """The key of this call in ``cache``."""
+        ...
+
+    def get_metrics(self) -> dict[str, int | float]:
+        """As `AsyncCache.get_metrics`."""
+        ...
+
+    def cache_info(self) -> CacheInfo:
+        """As `functools.lru_cache` reports."""
+        ...
+
+    def cache_clear(self) -> Applied:
+        """The name that functools gives to `clear_cache`."""
+        ...
+
+    def cache_parameters(self) -> dict[str, Any]:
+        """As `functools.lru_cache` reports."""
+        ...
+
+
+class BoundCachedFunction(CacheOperations[P, R_co], Protocol[Q, P, R_co]):
+    """A cached method of an instance, or of a class: called without it, while what works on its entries is given it."""
+
+    @overload
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> Coroutine[Any, Any, R_co]: ...
+    @overload
+    def __call__(self, *args: Any, use_cache: bool, **kwargs: Any) -> Coroutine[Any, Any, R_co]: ...
+
+
+class CachedFunction(CacheOperations[P, R_co], Protocol[P, R_co]):
+    """A cached function: called like the function itself, with ``use_cache=False`` to load anew."""
+
+    __name__: str
+    __qualname__: str
 
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
@@ -48,39 +89,27 @@ class CachedFunction(Protocol[P, R_co]):
     @overload
     def __get__(
         self: CachedFunction[Concatenate[S, Q], R_co], instance: S, owner: type | None = None, /
-    ) -> BoundCachedFunction[Q, R_co]: ...
+    ) -> BoundCachedFunction[Q, Concatenate[S, Q], R_co]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None, /) -> CachedFunction[P, R_co]: ...
 
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
-        """Load anew, whatever is stored, and store the result; others are served the old entry meanwhile."""
 
-    def peek(self, *args: P.args, **kwargs: P.kwargs) -> R_co | None:
-        """The cached result, or None; loads, counts and promotes nothing."""
+class CachedClassFunction(CachedFunction[P, R_co], Protocol[Q, P, R_co]):
+    """A cached function whose first parameter is a class: what a cached classmethod is made of."""
 
-    def invalidate_cache(self, *args: P.args, **kwargs: P.kwargs) -> Applied:
-        """The result for these arguments has changed; truthy if an entry was dropped."""
-
-    def clear_cache(self) -> Applied:
-        """Every result has changed; the metrics begin anew."""
-
-    def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> Hashable:
-        """The key of this call in ``cache``."""
-
-    def get_metrics(self) -> dict[str, int | float]:
-        """As `AsyncCache.get_metrics`."""
-
-    def cache_info(self) -> CacheInfo:
-        """As `functools.lru_cache` reports."""
-
-    def cache_clear(self) -> Applied:
-        """The name that functools gives to `clear_cache`."""
-
-    def cache_parameters(self) -> dict[str, Any]:
-        """As `functools.lru_cache` reports."""
+    def __get__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # it binds on a class too
+        self, instance: object, owner: type | None = None, /
+    ) -> BoundCachedFunction[Q, P, R_co]: ...
 
 
 class Decorator(Protocol):
     """Turns an ``async def`` into a cached one, and keeps its types."""
 
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[type[S], Q], Awaitable[R]], /
+    ) -> CachedClassFunction[Q, Concatenate[type[S], Q], R]: ...
+    @overload
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
 
 
@@ -111,8 +140,10 @@ def cached(
         ttl: Seconds to keep a result, from the end of its load; None for ever, 0 not at all; or a function of the
             result that returns one of these.
         tags: What results rest on: templates over the arguments, ``("user:{user_id}",)``, or a function
-            ``(result, *args, **kwargs) -> tags``.
-        key: Makes the key from the arguments of a call, in place of the arguments themselves.
+            ``(result, *args, **kwargs) -> tags``. The arguments are those of the call that loads; two that are equal
+            but are written differently, such as 1 and True, share that entry and so its tags.
+        key: Makes the key from the arguments of a call, in place of the arguments themselves. Called once for a hit,
+            and once more where it is not one, so it should be quick and always give the same.
         ignore: Names of parameters to leave out of the key.
         skip_args: How many of the first positional parameters to leave out of the key; 1 shares the entries of a
             method between all instances.
@@ -132,7 +163,8 @@ def cached(
     ttl_of = check_ttl(ttl)
     check_count(skip_args, "skip_args", least=0)
     checked_tags = tags if callable(tags) else check_tags(tags)
-    ignored = check_tags(ignore, "ignore")
+    ignored = check_tags(ignore, "ignore", "('session', 'verbose')")
+    check_flag(typed, "typed")
     if key is not None:
         check_callable(key, "key", "key(*args, **kwargs) -> hashable")
         if ignored or skip_args or typed:
@@ -141,7 +173,7 @@ def cached(
     def decorate(function: Callable[..., Any]) -> Any:
         check_function(function)
         cache = AsyncCache(
-            maxsize, ttl, name=name or getattr(function, "__qualname__", None), namespace=namespace, policy=policy,
+            maxsize, ttl, name=name or name_of(function), namespace=namespace, policy=policy,
             clock=clock, track=track, cache_errors=cache_errors,
         )  # fmt: skip
         return Cached(
@@ -150,24 +182,23 @@ def cached(
         ).call  # fmt: skip
 
     # The options are checked when the decorator is made, not only when it finds its function.
-    AsyncCache(maxsize, ttl, name=name, namespace=namespace, policy=policy, clock=clock, cache_errors=cache_errors)
+    AsyncCache(
+        maxsize, ttl, name=name, namespace=namespace, policy=policy, clock=clock, track=track,
+        cache_errors=cache_errors,
+    )  # fmt: skip
     return decorate
 
 
 def check_function(function: object) -> None:
     """Refuse what cannot be cached, and say what to do instead."""
-    name = getattr(function, "__qualname__", repr(function))
+    name = name_of(function)
     if isinstance(function, classmethod | staticmethod):
         kind = type(function).__name__
         raise TypeError(f"{name} is a {kind} already: put @{kind} above the cache decorator")
-    if not callable(function):
-        raise TypeError(f"{function!r} is a {type(function).__name__}: a cache decorator takes an async def function")
-    if inspect.isasyncgenfunction(function):
-        raise TypeError(f"{name} is an async generator, whose items cannot be replayed: return a list of them")
-    if inspect.isgeneratorfunction(function):
-        raise TypeError(f"{name} is a generator: make it an async def that returns a list of its items")
     if not inspect.iscoroutinefunction(function):
-        raise TypeError(f"{name} is a plain function: make it an async def, or use functools.lru_cache")
+        kind = kind_of(function)
+        remedy = _REMEDIES.get(kind, "a cache decorator takes an async def function")
+        raise TypeError(f"{name} is {kind}: {remedy}")
     mark = getattr(function, MARK, None)
     if isinstance(mark, Cached) and mark.call is getattr(function, "__func__", function):
         raise TypeError(f"{name} is cached already: one cache decorator is enough, another would hide its invalidation")
@@ -175,6 +206,19 @@ def check_function(function: object) -> None:
         raise TypeError(f"{name} has a parameter use_cache, which the wrapper adds: give it another name")
 
 
+_REMEDIES = {
+    "an async generator": "its items cannot be replayed; make it an async def that returns a list of them",
+    "a generator": "make it an async def that returns a list of its items",
+    "a class": "decorate the async def functions in it",
+    "a plain function": "make it an async def, or use functools.lru_cache",
+    "an object that can be called": "decorate its method, as in cached()(obj.__call__), if that is an async def",
+}
+
+
+@overload
+def AsyncLRU(
+    maxsize: Callable[Concatenate[type[S], Q], Awaitable[R]], /
+) -> CachedClassFunction[Q, Concatenate[type[S], Q], R]: ...
 @overload
 def AsyncLRU(maxsize: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
 @overload
@@ -198,11 +242,16 @@ def AsyncLRU(
 def AsyncLRU(maxsize: Any = 128, skip_args: int = 0, **options: Any) -> Any:  # noqa: N802 - the name that users know
     """`cached` without a ttl: the ``maxsize`` least recently used results are kept. Also bare, ``@AsyncLRU``."""
     if callable(maxsize) or isinstance(maxsize, classmethod | staticmethod):
-        return cached()(maxsize)
-    _refuse(options, "ttl", "AsyncLRU", "AsyncTTL(time_to_live=...)")
+        bare: Any = cached()
+        return bare(maxsize)
+    _check_options(options, "AsyncLRU", ttl="AsyncTTL(time_to_live=...)")
     return cached(maxsize=maxsize, skip_args=skip_args, **options)
 
 
+@overload
+def AsyncTTL(
+    time_to_live: Callable[Concatenate[type[S], Q], Awaitable[R]], /
+) -> CachedClassFunction[Q, Concatenate[type[S], Q], R]: ...
 @overload
 def AsyncTTL(time_to_live: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
 @overload
@@ -228,16 +277,36 @@ def AsyncTTL(  # noqa: N802 - the name that users know
     time_to_live: Any = 60, maxsize: int | None = 1024, skip_args: int = 0, **options: Any
 ) -> Any:
     """`cached` with a ttl of ``time_to_live`` seconds. Also bare, ``@AsyncTTL``."""
-    if inspect.iscoroutinefunction(time_to_live) or isinstance(time_to_live, classmethod | staticmethod):
-        return cached(ttl=60, maxsize=1024)(time_to_live)
-    _refuse(options, "ttl", "AsyncTTL", "time_to_live=")
+    is_ttl = not callable(time_to_live) or kind_of(time_to_live) in ("a plain function", "an object that can be called")
+    if not is_ttl or inspect.iscoroutinefunction(time_to_live) or isinstance(time_to_live, classmethod | staticmethod):
+        bare: Any = cached(ttl=60, maxsize=1024)
+        return bare(time_to_live)
+    _check_options(options, "AsyncTTL", ttl="time_to_live=")
     check_ttl(time_to_live, "time_to_live")
-    return cached(ttl=time_to_live, maxsize=maxsize, skip_args=skip_args, **options)
+    ttl: Any = time_to_live
+    decorate: Any = cached(ttl=ttl, maxsize=maxsize, skip_args=skip_args, **options)
+    if not callable(time_to_live):
+        return decorate
+
+    def decorate_function(function: Any) -> Any:
+        if not callable(function):
+            name = name_of(time_to_live)
+            raise TypeError(
+                f"AsyncTTL was given {name}, which is no async def, as the function that makes the ttl from a result, "
+                f"and then {shown(function)} to cache. To cache {name}, make it an async def"
+            )
+        return decorate(function)
+
+    return decorate_function
 
 
-def _refuse(options: dict[str, Any], option: str, decorator: str, instead: str) -> None:
-    if option in options:
-        raise TypeError(f"{decorator} takes no {option}={options[option]!r}: use {instead}")
+def _check_options(options: dict[str, Any], decorator: str, ttl: str) -> None:
+    if "ttl" in options:
+        raise TypeError(f"{decorator} takes no ttl={shown(options['ttl'])}: use {ttl}")
+    known = [name for name in inspect.signature(cached).parameters if name not in ("maxsize", "skip_args", "ttl")]
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{decorator} has no option {option!r}; besides its parameters it has {', '.join(known)}")
 
 
 __all__ = ["AsyncLRU", "AsyncTTL", "BoundCachedFunction", "CachedFunction", "Decorator", "cached"]

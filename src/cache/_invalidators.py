@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, 
 from inspect import Parameter
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from cache._arguments import DEFAULT, Default, check_callable, check_name, check_tags
+from cache._arguments import DEFAULT, Default, check_callable, check_flag, check_name, check_tags, kind_of, shown
+from cache._calls import COLLECTING
 from cache._mutation import Linger, Mutating, check_linger
 from cache._tags import ALL, Domain
 from cache._tags import namespace as named_namespace
 from cache._templates import Templates
-from cache._wrapper import Cached, cached_of
+from cache._wrapper import Cached, cached_of, name_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,8 +63,11 @@ def invalidates(
 
     """
     targets = tuple(_cached(function) for function in cached_fns)
+    check_flag(clear_all, "clear_all")
     if key_fn is not None:
         check_callable(key_fn, "key_fn", "key_fn(args, kwargs) -> (args, kwargs)")
+        if inspect.iscoroutinefunction(key_fn):
+            raise TypeError(f"key_fn={key_fn!r} is async: the keys are made before anything may wait; use a plain def")
         if clear_all:
             raise TypeError(f"key_fn={key_fn!r} says which entries go, clear_all=True that all do: pass one of the two")
         if not targets:
@@ -121,8 +125,10 @@ AsyncTTLInvalidator = AsyncLRUInvalidator
 def _cached(function: object) -> Cached:
     found = cached_of(function)
     if found is None:
-        name = getattr(function, "__qualname__", repr(function))
-        raise TypeError(f"{name} is not a cached function: decorate it with AsyncLRU, AsyncTTL or cached first")
+        raise TypeError(
+            f"{name_of(function)} is not a cached function: an invalidator is given the functions whose results "
+            f"change, @AsyncLRUInvalidator(get_user), each decorated with AsyncLRU, AsyncTTL or cached first"
+        )
     return found
 
 
@@ -139,11 +145,14 @@ class _Plan:
         templates: tuple[str, ...],
         spaces: tuple[Domain, ...],
     ) -> None:
-        name = getattr(mutation, "__qualname__", repr(mutation))
+        name = name_of(mutation)
+        if isinstance(mutation, classmethod | staticmethod):
+            kind = type(mutation).__name__
+            raise TypeError(f"{name} is a {kind} already: put @{kind} above the invalidator")
         if not inspect.iscoroutinefunction(mutation):
             raise TypeError(
-                f"{name} is not an async def: an invalidator decorates a coroutine function. Around any other "
-                f"write use `with cache.mutating(...)`"
+                f"{name} is {kind_of(mutation)}: an invalidator decorates an async def. Around any other write use "
+                f"`with cache.mutating(...)`"
             )
         self._name = name
         self._signature = inspect.signature(mutation)
@@ -167,9 +176,12 @@ class _Plan:
             TypeError: it cannot be computed; or the arguments do not fit the mutation, which would raise the same.
 
         """
-        bound = self._signature.bind(*args, **kwargs)
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self._name}{self._signature} was given other arguments: {error}") from None
         bound.apply_defaults()
-        values = dict(bound.arguments)
+        values = bound.arguments
         targets: list[Target] = []
         for cached in self._cached_fns:
             store = cached.cache._store
@@ -184,21 +196,40 @@ class _Plan:
         return tuple(dict.fromkeys(targets))
 
     def _name_by_name(self, cached: Cached, values: dict[str, Any]) -> Hashable:
-        extra = values.get(self._extra, {}) if self._extra is not None else {}
-        known = {**extra, **values}
+        kinds = cached.calls.kinds
+        known = {name: value for name, value in values.items() if self._maps(name, cached)}
+        if self._extra is not None:
+            extra = values[self._extra]
+            known |= {name: value for name, value in extra.items() if name not in known and name in kinds}
+            if self._extra in known:  # what the cached function names itself does not go into its **kwargs
+                known[self._extra] = {name: value for name, value in extra.items() if name not in kinds}
         names = _needed(cached)
         missing = [name for name in names if name not in known]
         for name in missing:
             if not _has_default(cached, name):
                 raise self._cannot_map(cached, name)
-        if missing:
-            return cached.wildcard({name: known[name] for name in names if name in known})
-        return cached.key_of_values({name: known[name] for name in names})
+        wanted = {name: known[name] for name in names if name in known}
+        try:
+            return cached.wildcard(wanted) if missing else cached.calls.key_of_values(wanted)
+        except TypeError as error:
+            error.add_note(f"{self._name} was not run. {self._remedy}")
+            raise
+
+    def _maps(self, name: str, cached: Cached) -> bool:
+        """Whether the mutation's parameter is the cached function's: what collects the rest is only its like."""
+        kind = self._signature.parameters[name].kind
+        return name in cached.calls.kinds and (
+            kind is cached.calls.kinds[name] or COLLECTING.isdisjoint((kind, cached.calls.kinds[name]))
+        )
 
     def _keys_from(
         self, key_fn: KeyFn, cached: Cached, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Iterable[Hashable]:
-        calls = key_fn(args, kwargs)
+        try:
+            calls = key_fn(args, kwargs)
+        except Exception as error:
+            error.add_note(f"{self._name} was not run: this was raised by key_fn={key_fn!r}")
+            raise
         pairs = calls if isinstance(calls, list) else [calls]
         for pair in pairs:
             match pair:
@@ -206,45 +237,44 @@ class _Plan:
                     pass
                 case _:
                     raise TypeError(
-                        f"{self._name} was not run: key_fn={key_fn!r} returned {calls!r}. Return the arguments of "
+                        f"{self._name} was not run: key_fn={key_fn!r} returned {shown(calls)}. Return the arguments of "
                         f"{cached.name} as a pair (args, kwargs), such as ((7,), {{}}), or a list of such pairs"
                     )
             try:
                 yield cached.key_of(*its_args, **its_kwargs)
             except TypeError as error:
-                error.add_note(f"{self._name} was not run: key_fn={key_fn!r} returned {pair!r} for {cached.name}")
+                error.add_note(f"{self._name} was not run: key_fn={key_fn!r} returned {shown(pair)} for {cached.name}")
                 raise
 
     def _check_mapping(self, cached: Cached) -> None:
         names = self._signature.parameters
         for name in _needed(cached):
-            if name not in names and not self._is_open and not _has_default(cached, name):
+            known = name in names and self._maps(name, cached)
+            if not known and not self._is_open and not _has_default(cached, name):
                 raise self._cannot_map(cached, name)
-        if cached.make_key is None and not self._is_open:
-            known = {i for i, name in enumerate(cached.key_names) if name in names}
-            if known and len(known) < len(cached.key_names):
-                cached.declare(tuple(sorted(known)))
+        if cached.calls.make_key is None and not self._is_open:
+            at = [i for i, name in enumerate(cached.calls.key_names) if name in names and self._maps(name, cached)]
+            if at and len(at) < len(cached.calls.key_names):
+                cached.declare(tuple(at))
 
     def _cannot_map(self, cached: Cached, name: str) -> TypeError:
         return TypeError(
-            f"{self._name} has no argument {name!r}, which {cached.name} needs to find its entry. Say which entries "
-            f"{self._name} changes with key_fn=lambda args, kwargs: ((...), {{}}), with tags=(...) on both, or with "
-            f"clear_all=True"
+            f"{self._name} has no argument {name!r}, which {cached.name} needs to find its entry. {self._remedy}"
+        )
+
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"Say which entries {self._name} changes with key_fn=lambda args, kwargs: ((...), {{}}), which returns the "
+            f"arguments of the cached function, with tags=(...) on both, or with clear_all=True"
         )
 
 
 def _needed(cached: Cached) -> tuple[str, ...]:
     """The parameters that a key needs; all of them where a function of the user's makes it."""
-    if cached.make_key is None:
-        return cached.key_names
-    return tuple(p.name for p in cached.parameters)
+    return cached.calls.key_names if cached.calls.make_key is None else tuple(cached.calls.kinds)
 
 
 def _has_default(cached: Cached, name: str) -> bool:
-    parameter = cached.signature.parameters[name]
-    if cached.make_key is not None:
-        return False
-    return parameter.default is not Parameter.empty or parameter.kind in (
-        Parameter.VAR_POSITIONAL,
-        Parameter.VAR_KEYWORD,
-    )
+    parameter = cached.calls.signature.parameters[name]
+    return cached.calls.make_key is None and (parameter.default is not Parameter.empty or parameter.kind in COLLECTING)

@@ -6,9 +6,12 @@ private frozen form, by type and value, that is equal to nothing a caller can pa
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Hashable
+import copyreg
+from collections.abc import Hashable, Iterator
 from typing import Any
+
+#: What ``hash()`` raises for what has none; ValueError is what a view of memory that may change says.
+UNHASHABLE = (TypeError, ValueError)
 
 
 class Frozen:
@@ -40,7 +43,7 @@ def freeze(value: Any) -> Hashable:
     """
     try:
         hash(value)
-    except TypeError:
+    except UNHASHABLE:
         try:
             return _freeze(value)
         except RecursionError:
@@ -65,36 +68,60 @@ def _freeze(value: Any) -> Frozen:
         parts = frozenset([(_part(key), _part(item)) for key, item in value.items()])
     elif kind is set:
         parts = frozenset([_part(item) for item in value])
+    elif kind is tuple:
+        parts = _part(value)
     elif kind is bytearray:
         parts = bytes(value)
-    elif isinstance(value, tuple):
-        parts = (tuple([_part(item) for item in value]), _part(getattr(value, "__dict__", None)))
-    elif "__dataclass_fields__" in vars(kind):
-        parts = tuple([_part(getattr(value, field.name)) for field in dataclasses.fields(value) if field.compare])
     else:
-        parts = _state_of(value)
+        parts = (_contents(value), tuple([(name, _part(part)) for name, part in sorted(_attributes(value))]))
     return Frozen(kind, parts)
 
 
-def _state_of(value: Any) -> Hashable:
-    """What pickle would keep of a plain object: models, and classes of one's own.
+def _contents(value: Any) -> Hashable:
+    """What a subclass of a built-in container holds, besides its attributes."""
+    for container, own in _CONTAINERS.items():
+        if isinstance(value, container):
+            _check_open(type(value), container)
+            return _part(own(value))
+    _check_open(type(value), object)
+    return None
 
-    Types that tell pickle in their own way what they are made of (arrays, handles) are refused: that way may copy
-    megabytes, or leave out what matters.
+
+#: How to see what is in a container, whatever its subclass makes of iteration.
+_CONTAINERS: dict[type, Any] = {
+    dict: lambda value: dict(dict.items(value)),
+    list: lambda value: list(list.__iter__(value)),
+    set: lambda value: set(set.__iter__(value)),
+    tuple: lambda value: list(tuple.__iter__(value)),
+}
+
+
+def _check_open(kind: type, base: type) -> None:
+    """Refuse what keeps more than attributes can show: arrays, handles, whatever is not written in Python.
+
+    Such a type is larger than its attributes need, by the formula with which pickle notices the same, or tells pickle
+    itself what it is made of.
     """
-    kind = type(value)
-    is_model = hasattr(kind, "__pydantic_fields__")
-    ways = (kind.__reduce_ex__, kind.__reduce__, object.__getstate__ if is_model else kind.__getstate__)
-    plain: tuple[object, ...] = (object.__reduce_ex__, object.__reduce__, object.__getstate__)
-    if ways != plain or hasattr(kind, "__getnewargs__") or hasattr(kind, "__getnewargs_ex__"):
+    slots = len(_slots(kind)) + bool(kind.__dictoffset__) + bool(kind.__weakrefoffset__)
+    ways: tuple[object, ...] = (kind.__reduce_ex__, kind.__reduce__)
+    pickles = ways != (object.__reduce_ex__, object.__reduce__)
+    if kind is base or pickles or kind.__basicsize__ > base.__basicsize__ + slots * _POINTER:
         raise TypeError(f"{kind.__name__} has no value that a key could be made of")
-    try:
-        _, made_from, state, items, pairs = (*value.__reduce_ex__(4), None, None, None)[:5]
-    except TypeError as error:
-        raise TypeError(f"{kind.__name__} has no value that a key could be made of ({error})") from None
-    if is_model:
-        # Which fields were given and which are defaults is no part of a model's equality.
-        state = {name: part for name, part in state.items() if name != "__pydantic_fields_set__"}
-    return tuple(
-        [_part(part) for part in (made_from[1:], state, None if items is None else list(items), dict(pairs or ()))]
-    )
+
+
+#: The size of a reference in an object.
+_POINTER = tuple.__itemsize__
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    yield from getattr(value, "__dict__", {}).items()
+    for name in _slots(type(value)):
+        # Which fields of a pydantic model were given and which are defaults is no part of its equality.
+        if hasattr(value, name) and name != "__pydantic_fields_set__":
+            yield name, getattr(value, name)
+
+
+def _slots(kind: type) -> list[str]:
+    ask: Any = copyreg
+    names: list[str] = ask._slotnames(kind)  # what pickle asks, and no stub knows
+    return names

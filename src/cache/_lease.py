@@ -241,7 +241,7 @@ class Lease:
 
     def _spread(self, turn: int) -> None:
         # A worklist: loads may wait for one another over more levels than the stack has room for.
-        todo = [self]
+        todo: list[Lease] = [self]
         while todo:
             lease = todo.pop()
             if lease.state != RUNNING or not lease._turn(turn):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Hashable
 from functools import partial
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cache._arguments import DEFAULT, check_seconds
 from cache._step import step
@@ -45,8 +45,9 @@ def check_linger(linger: object) -> Callable[[BaseException | None], float]:
     """The function from the end of a mutation to its linger."""
     if linger is DEFAULT:
         return default_linger
+    given: Any = linger
     if callable(linger):
-        of_error: Callable[[BaseException | None], float] = linger
+        of_error: Callable[[BaseException | None], float] = given
         return of_error
     seconds = check_seconds(linger, "linger") or 0.0
     return lambda _: seconds

@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left
 from math import isqrt
 from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Protocol
 
 from cache._entry import Entry
 
@@ -28,8 +28,8 @@ _bound = attrgetter("bound")
 class Policy(Protocol):
     """What a store asks of an order of eviction."""
 
-    @property
-    def counts_uses(self) -> bool: ...
+    counts_uses: ClassVar[bool]
+
     @property
     def buckets(self) -> list[Bucket]: ...
     def add(self, entry: Entry) -> None: ...
@@ -131,7 +131,7 @@ class LRU:
     """
 
     #: A hit gives its entry the newest tick.
-    counts_uses: Final = False
+    counts_uses: ClassVar[bool] = False
 
     __slots__ = ("_hand", "_width", "buckets")
 

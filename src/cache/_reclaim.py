@@ -28,7 +28,10 @@ def _free_slice(loop: asyncio.AbstractEventLoop | None, data: dict[Hashable, Ent
         _, entry = data.popitem()
         # The one link in the circle of entries and buckets, which only a full collection would undo otherwise.
         entry.bucket = None
-    if loop is not None and (policy.shed() or data):
+    if loop is None:
+        while policy.shed():
+            pass
+    elif policy.shed() or data:
         loop.call_soon(_free_slice, loop, data, policy)
 
 

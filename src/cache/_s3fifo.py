@@ -8,7 +8,7 @@ used meanwhile; what was turned out there and comes back soon goes to the main q
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import ClassVar
 
 from cache._entry import Entry
 from cache._policy import SCAN, WIDEST, Bucket, Hand
@@ -68,7 +68,7 @@ class S3FIFO:
     """
 
     #: A hit adds one to its entry's tick.
-    counts_uses: Final = True
+    counts_uses: ClassVar[bool] = True
 
     __slots__ = ("_ghosts", "_inspected", "_main", "_main_room", "_small", "_small_room")
 

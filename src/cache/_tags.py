@@ -39,7 +39,7 @@ ALL = Sentinel("everything")
 #: Dies with whatever dies in the domain: stands for so many names that remembering each would cost more.
 ANY = Sentinel("anything")
 
-#: How many lingering mutations the end of each looks at.
+#: How many names under lingering mutations the end of each mutation looks at.
 SWEPT = 16
 
 
@@ -84,8 +84,8 @@ class Domain:
     Invariant: a name is in ``windows`` exactly while a mutation on it is open or lingers, and while it is, nothing
     that rests on the name is stored.
 
-    ``mutated`` is the number of the latest beginning or end of a mutation of anything in it; ``lingering`` are those
-    that have ended and still cover their names.
+    ``mutated`` is the number of the latest beginning or end of a mutation of anything in it; ``lingering`` are names
+    with a mutation that has ended and may still cover them.
     """
 
     __slots__ = ("__weakref__", "lingering", "mutated", "tags", "windows")
@@ -93,7 +93,7 @@ class Domain:
     def __init__(self) -> None:
         self.tags: WeakValueDictionary[Hashable, Tag] = WeakValueDictionary()
         self.windows: dict[Hashable, list[Window]] = {}
-        self.lingering: deque[Window] = deque()
+        self.lingering: deque[tuple[Hashable, Window]] = deque()
         self.mutated = 0
 
     def tag(self, name: Hashable) -> Tag:
@@ -151,13 +151,11 @@ class Domain:
     def sweep(self) -> None:
         """Look at some of the lingering mutations, so that names that nobody asks for again do not pile up."""
         for _ in range(min(SWEPT, len(self.lingering))):
-            window = self.lingering.popleft()
-            if not window.has_elapsed():
-                self.lingering.append(window)
-                continue
-            for domain, name in window.targets:
-                if domain is self:
-                    self.uncover(name, window)
+            name, window = self.lingering.popleft()
+            if window.has_elapsed():
+                self.uncover(name, window)
+            else:
+                self.lingering.append((name, window))
 
 
 class Keyspace(Domain):

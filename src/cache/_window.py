@@ -94,10 +94,11 @@ class Window:
         if not linger:
             self._uncover()
         self._invalidate()
-        for domain in {domain for domain, _ in self.targets}:
+        for domain, name in self.targets:
             if linger:
-                domain.lingering.append(self)
+                domain.lingering.append((name, self))
             domain.sweep()
+        self.targets = ()  # however long it lingers in one domain, it keeps no other alive
         own = tuple(outwards(self.outer))
         for held in kept:
             held.settle(own)

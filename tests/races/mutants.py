@@ -318,7 +318,7 @@ def a_detached_load_is_not_found_by_its_key() -> AbstractContextManager[Any]:
 
 @mutant("a_mutation_of_all_that_agree")
 def entries_do_not_rest_on_their_wildcards() -> AbstractContextManager[Any]:
-    return patch.object(_wrapper.Cached, "_implied", lambda self, key: ())
+    return patch.object(_wrapper.Cached, "_wildcards", lambda self, key: ())
 
 
 # -- set, refresh, clear ------------------------------------------------------------------------------------------

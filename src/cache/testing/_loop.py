@@ -54,7 +54,7 @@ class RaceLoop(asyncio.BaseEventLoop):
         self.set_debug(False)  # whatever the environment says: its stacks cost far more than the race
         self.name = name
         self.ready: deque[asyncio.Handle] = deque()
-        self.numbers = itertools.count()
+        self.numbers: itertools.count[int] = itertools.count()
         self._clock = clock
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._on_error = on_error
@@ -83,10 +83,11 @@ class RaceLoop(asyncio.BaseEventLoop):
 
     def make_current(self) -> None:
         """Make this the running loop of the thread."""
+        own: Any = self  # the hooks are in every CPython, and in no stub
         _set_running_loop(self)
         sys.set_asyncgen_hooks(
-            firstiter=self._asyncgen_firstiter_hook,  # type: ignore[attr-defined]  # in every CPython
-            finalizer=self._asyncgen_finalizer_hook,  # type: ignore[attr-defined]  # the same
+            firstiter=own._asyncgen_firstiter_hook,
+            finalizer=own._asyncgen_finalizer_hook,
         )
 
     # -- what asyncio asks of a loop --

@@ -33,7 +33,7 @@ class Source:
     """
 
     def __init__(self, table: Table, stage: Stage) -> None:
-        self.name = table.name
+        self.name: str = table.name
         self._table = table
         self._stage = stage
 

@@ -107,7 +107,7 @@ class Errors:
     def __init__(self, late: list[tuple[str, str]]) -> None:
         self._late = late
         self._schedule: str | None = None
-        self.muted = False
+        self.muted: bool = False
         self.texts: list[str] = []
 
     def add(self, context: dict[str, Any]) -> None:
@@ -130,7 +130,7 @@ class Stage:
     """The state of one run: declared by `Race`, moved by `Run`, read by the judge."""
 
     def __init__(self, errors: Errors, *, tracing: bool = False) -> None:
-        self.clock = FakeClock()
+        self.clock: FakeClock = FakeClock()
         self.loops: dict[str, RaceLoop] = {}
         self.tables: dict[str, Table] = {}
         self.actors: list[Actor] = []
@@ -139,8 +139,8 @@ class Stage:
         self.checks: list[tuple[str, Callable[[], object]]] = []
         self.pending: list[Option] = []
         self.cancellations: list[Cancel] = []
-        self.landings = 0  # commits that are under way though their clients have given up
-        self.loads = 0
+        self.landings: int = 0  # commits that are under way though their clients have given up
+        self.loads: int = 0
         self.trace: list[str] | None = [] if tracing else None
         self.misuse: Exception | None = None
         self._errors = errors

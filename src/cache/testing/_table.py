@@ -36,12 +36,12 @@ class Record:
     __slots__ = ("_issued", "commits", "loading", "loads", "owner", "peak", "row")
 
     def __init__(self, row: Row) -> None:
-        self.row = row  # as committed
-        self.commits = [Commit(0, row.version, None)]  # oldest first; their versions grow
+        self.row: Row = row  # as committed
+        self.commits: list[Commit] = [Commit(0, row.version, None)]  # oldest first; their versions grow
         self.owner: object = None  # the transaction that has written the row and is not over
-        self.loads = 0
-        self.loading = 0
-        self.peak = 0  # of `loading`
+        self.loads: int = 0
+        self.loading: int = 0
+        self.peak: int = 0  # of `loading`
         self._issued = row.version
 
     def next_row(self) -> Row:
@@ -56,7 +56,7 @@ class Table:
     __slots__ = ("_stage", "name", "records")
 
     def __init__(self, name: str, stage: Stage) -> None:
-        self.name = name
+        self.name: str = name
         self.records: dict[Any, Record] = {}
         self._stage = stage
 
