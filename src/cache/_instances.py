@@ -95,9 +95,12 @@ class Instances:
             return
         wanted = f"no class derived from {self._owner}" if self._parameter == "cls" else f"no {self._owner}"
         raise TypeError(
-            f"{self._path} was given {shown(instance)} in place of its {self._parameter}, which is {wanted}. "
-            f"{self.hint}"
+            f"{self._path} was given {shown(instance)} in place of its {self._place}, which is {wanted}. {self.hint}"
         )
+
+    @property
+    def _place(self) -> str:
+        return "class" if self._parameter == "cls" else "instance"
 
     @property
     def hint(self) -> str:
@@ -106,8 +109,7 @@ class Instances:
         first = owner if self._parameter == "cls" else owner.lower()
         bound = "" if self._parameter == "cls" else f", not {owner.lower()}.{self._method}.invalidate_cache(...)"
         return (
-            f"What works on the cache of a method is called on the class and given the "
-            f"{'class' if self._parameter == 'cls' else 'instance'}: "
+            f"What works on the cache of a method is called on the class and given the {self._place}: "
             f"{owner}.{self._method}.invalidate_cache({first}, ...){bound}"
         )
 

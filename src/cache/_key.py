@@ -73,7 +73,10 @@ def _freeze(value: Any) -> Frozen:
     elif kind is bytearray:
         parts = bytes(value)
     else:
-        parts = (_contents(value), tuple([(name, _part(part)) for name, part in sorted(_attributes(value))]))
+        contents, attributes = _contents(value), sorted(_attributes(value))
+        if contents is None and not attributes:
+            raise TypeError(f"{kind.__name__} shows nothing that a key could be made of")
+        parts = (contents, tuple([(name, _part(part)) for name, part in attributes]))
     return Frozen(kind, parts)
 
 
