@@ -172,14 +172,18 @@ class Batch(Flight):
     def send(self) -> None:
         """Call the loader with the keys collected so far: here they begin to read."""
         self._stop_collecting()
-        with step:
-            self.flights = {key: flight for key, flight in self.flights.items() if flight.state != DONE}
-            if not self.flights:
-                return
-            Lease.start(self)
-            for flight in self.flights.values():
-                self.above[flight] = flight
-                flight.start()
+        try:
+            with step:
+                self.flights = {key: flight for key, flight in self.flights.items() if flight.state != DONE}
+                if not self.flights:
+                    return
+                Lease.start(self)
+                for flight in self.flights.values():
+                    self.above[flight] = flight
+                    flight.start()
+        except BaseException as error:  # a clock, a key's __eq__: no key may wait for a batch that was never sent
+            self.fail(error)
+            raise
         self.take_off()
 
     def _stop_collecting(self) -> None:

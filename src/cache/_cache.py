@@ -30,7 +30,7 @@ from cache._arguments import (
     shown,
 )
 from cache._batch import Batches, load_one
-from cache._entry import Failure
+from cache._entry import Entry, Failure
 from cache._flight import Recipe
 from cache._lease import current_frame, running
 from cache._loads import Loads, MakeFlight, switch
@@ -55,7 +55,13 @@ Names = tuple[tuple[Domain, Hashable], ...]
 POLICIES: dict[str, Callable[[int | None], Policy]] = {"lru": LRU, "s3fifo": S3FIFO}
 
 #: Every cache that is alive.
-caches: WeakSet[AsyncCache] = WeakSet()
+_caches: WeakSet[AsyncCache] = WeakSet()
+
+
+def living() -> tuple[AsyncCache, ...]:
+    """Every cache that is alive."""
+    with step:  # others may be made meanwhile
+        return tuple(_caches)
 
 
 class AsyncCache:
@@ -121,7 +127,8 @@ class AsyncCache:
         self._batches = Batches(self._loads, window / 1000, most)
         #: The names that rest in a key itself, beside those that a caller gives.
         self._implied: Callable[[Hashable, bool], Names] | None = None
-        caches.add(self)
+        with step:
+            _caches.add(self)
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -283,6 +290,13 @@ class AsyncCache:
 
     def peek(self, key: Hashable, default: Any = None) -> Any:
         """The cached value of ``key``, or ``default``; loads, counts and promotes nothing."""
+        entry = self._peek(key)
+        return default if entry is None else entry.value
+
+    def __contains__(self, key: Hashable) -> bool:
+        return self._peek(key) is not None
+
+    def _peek(self, key: Hashable) -> Entry | None:
         check_key(key)
         reader = current_frame()
         with step:
@@ -291,12 +305,7 @@ class AsyncCache:
             entry = self._store.find(key)
             if entry is not None and reader is not None and self._loads.track:
                 reader.rest_on_entry(entry, self._store.clock)
-        return default if entry is None or type(entry.value) is Failure else entry.value
-
-    def __contains__(self, key: Hashable) -> bool:
-        check_key(key)
-        entry = self._store.find(key)
-        return entry is not None and type(entry.value) is not Failure
+        return None if entry is None or type(entry.value) is Failure else entry
 
     def __len__(self) -> int:
         return len(self._store.data)
@@ -317,7 +326,8 @@ class AsyncCache:
         """Store ``value`` now; loads of ``key`` that began before are not stored, and what was computed from it goes.
 
         While a mutation covers the key, only its own body may set it: the value is then kept aside, and stored when
-        the mutation has succeeded and no other overlapped with it. Truthy if the value was stored at once.
+        the mutation has succeeded, unless what it rests on was invalidated meanwhile, or another mutation of it
+        overlapped or is open around this one. Truthy if the value was stored at once.
 
         Raises:
             TypeError, ValueError: as `get`.
@@ -417,8 +427,8 @@ class AsyncCache:
         again. A cache need not be closed: what is not in use is garbage like anything else.
         """
         seconds = check_seconds(timeout, "timeout") or 0.0
-        late = await self._loads.cancel_all(LoadCancelled(f"The cache {self.name!r} was closed."), seconds)
         step.run(self._store.invalidate_all)
+        late = await self._loads.cancel_all(LoadCancelled(f"The cache {self.name!r} was closed."), seconds)
         if late:
             logger.warning("%r was closed, and %d loads are still running after %g s", self.name, len(late), seconds)
 

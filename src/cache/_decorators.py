@@ -27,7 +27,7 @@ class CacheOperations(Protocol[P, R_co]):
     #: The cache that holds its entries, under the keys of `cache_key`.
     cache: AsyncCache
 
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R_co]:
         """Load anew, whatever is stored, and store the result; others are served the old entry meanwhile."""
         ...
 
@@ -68,9 +68,20 @@ class BoundCachedFunction(CacheOperations[P, R_co], Protocol[Q, P, R_co]):
     """A cached method of an instance, or of a class: called without it, while what works on its entries is given it."""
 
     @overload
-    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> Coroutine[Any, Any, R_co]: ...
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> Coroutine[object, object, R_co]: ...
     @overload
-    def __call__(self, *args: Any, use_cache: bool, **kwargs: Any) -> Coroutine[Any, Any, R_co]: ...
+    def __call__(self, *args: Any, use_cache: bool, **kwargs: Any) -> Coroutine[object, object, R_co]: ...
+
+
+class LookedUpCachedFunction(CacheOperations[P, R_co], Protocol[Q, P, R_co]):
+    """A cached classmethod, looked up on its class or on an instance: called without the class."""
+
+    @overload
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> Coroutine[object, object, R_co]: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R_co]: ...
+    @overload
+    def __call__(self, *args: Any, use_cache: bool, **kwargs: Any) -> Coroutine[object, object, R_co]: ...
 
 
 class CachedFunction(CacheOperations[P, R_co], Protocol[P, R_co]):
@@ -80,10 +91,16 @@ class CachedFunction(CacheOperations[P, R_co], Protocol[P, R_co]):
     __qualname__: str
 
     @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R_co]: ...
     @overload
-    def __call__(self, *args: Any, use_cache: bool, **kwargs: Any) -> Coroutine[Any, Any, R_co]: ...
+    def __call__(self, *args: Any, use_cache: bool, **kwargs: Any) -> Coroutine[object, object, R_co]: ...
 
+    # mypy does not compare the first parameter with Concatenate's: it takes the first overload for every function
+    # looked up on a class, and the third on an instance. pyright takes the right one.
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[type[S], Q], R_co], instance: None, owner: type[S], /
+    ) -> LookedUpCachedFunction[Q, P, R_co]: ...
     @overload
     def __get__(self, instance: None, owner: type | None = None, /) -> CachedFunction[P, R_co]: ...
     @overload
@@ -91,25 +108,16 @@ class CachedFunction(CacheOperations[P, R_co], Protocol[P, R_co]):
         self: CachedFunction[Concatenate[S, Q], R_co], instance: S, owner: type | None = None, /
     ) -> BoundCachedFunction[Q, Concatenate[S, Q], R_co]: ...
     @overload
+    def __get__(
+        self: CachedFunction[Concatenate[type[S], Q], R_co], instance: S, owner: type | None = None, /
+    ) -> LookedUpCachedFunction[Q, P, R_co]: ...
+    @overload
     def __get__(self, instance: object, owner: type | None = None, /) -> CachedFunction[P, R_co]: ...
-
-
-class CachedClassFunction(CachedFunction[P, R_co], Protocol[Q, P, R_co]):
-    """A cached function whose first parameter is a class: what a cached classmethod is made of."""
-
-    def __get__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # it binds on a class too
-        self, instance: object, owner: type | None = None, /
-    ) -> BoundCachedFunction[Q, P, R_co]: ...
 
 
 class Decorator(Protocol):
     """Turns an ``async def`` into a cached one, and keeps its types."""
 
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[type[S], Q], Awaitable[R]], /
-    ) -> CachedClassFunction[Q, Concatenate[type[S], Q], R]: ...
-    @overload
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
 
 
@@ -216,10 +224,6 @@ _REMEDIES = {
 
 
 @overload
-def AsyncLRU(
-    maxsize: Callable[Concatenate[type[S], Q], Awaitable[R]], /
-) -> CachedClassFunction[Q, Concatenate[type[S], Q], R]: ...
-@overload
 def AsyncLRU(maxsize: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
 @overload
 def AsyncLRU(
@@ -248,10 +252,6 @@ def AsyncLRU(maxsize: Any = 128, skip_args: int = 0, **options: Any) -> Any:  # 
     return cached(maxsize=maxsize, skip_args=skip_args, **options)
 
 
-@overload
-def AsyncTTL(
-    time_to_live: Callable[Concatenate[type[S], Q], Awaitable[R]], /
-) -> CachedClassFunction[Q, Concatenate[type[S], Q], R]: ...
 @overload
 def AsyncTTL(time_to_live: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
 @overload

@@ -146,6 +146,15 @@ class Flight(Lease):
         step.launches.append(self)
         return waiters
 
+    def resume(self) -> None:
+        """As `Lease.resume`; what goes wrong belongs to those who wait, and not to whoever ended the wait."""
+        try:
+            super().resume()
+        except BaseException as error:  # noqa: BLE001 - a clock, a key's __eq__, a stack that is full
+            waiters = self.give_up()
+            if not self.loop.is_closed():
+                self.loop.call_soon_threadsafe(refuse, waiters, error)
+
     def hand_up(self, exp: float) -> None:
         """As `Lease.hand_up`; those who have asked anew rest on the key from now on, for what was there has gone."""
         if self.anew and self.tracked:
@@ -251,7 +260,8 @@ class Flight(Lease):
                 if self.state == DONE:
                     return
                 self.loads.store.load_errors += 1
-                ttl = self.loads.ttl_of_error(error)
+                # An error has no result to compute its tags from: no invalidation of one would reach it.
+                ttl = self.loads.ttl_of_error(error) if self.undecided_in is None else None
                 try:
                     if ttl is None:
                         self.hand_up(self.deadline)

@@ -29,7 +29,7 @@ KeyFn: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 class Invalidating(Protocol):
     """Turns a mutation into one that invalidates, and keeps its types."""
 
-    def __call__(self, mutation: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def __call__(self, mutation: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[object, object, R]]: ...
 
 
 def invalidates(

@@ -111,23 +111,32 @@ class Lease:
         self.start()
         step.launches.append(self)
 
+    def resume(self) -> None:
+        """Go ahead after having been queued, unless nobody waits any more."""
+        if self.state == QUEUED:
+            self.begin()
+
     def launch(self) -> None:
         """Set the load going; called outside the step."""
 
     def start(self) -> None:
         """From here on whatever is invalidated counts. A load that begins during a mutation is spoiled at once."""
+        # Everything is looked up before anything changes: a clock or a key's __eq__ may raise.
+        in_window = bool(self.keyspace.windows_on(self.key))
+        for domain, name in self.names:
+            in_window = in_window or bool(domain.windows_on(name))
+        changing = () if self.undecided_in is None else self.undecided_in.changing()
         self.state = RUNNING
         self.predecessor = None
         self.joinable = True
         if self.tracked:
             running.add(self)
-        in_window = bool(self.keyspace.windows_on(self.key))
         for domain, name in self.names:
-            in_window = in_window or bool(domain.windows_on(name))
             self._rest_on(domain.tag(name))
         if self.undecided_in is not None:
             self.undecided_in.undecided.add(self)
-            if self.undecided_in.is_changing():
+            self.suspects.update(changing)  # of one that lingers nothing more will be heard
+            if changing:
                 self.detach()
                 self.chained = True
         if in_window:
@@ -159,9 +168,7 @@ class Lease:
             self.undecided_in.undecided.discard(self)
         # Contexts that outlive the load must not keep those who waited for it.
         self.above, self.parent = {}, None
-        successor, self.successor = self.successor, None
-        if successor is not None:
-            successor.begin()
+        self._unchain()
 
     # -- what it rests on --------------------------------------------------------------------------------------
 
@@ -234,10 +241,19 @@ class Lease:
         """It has read something during a mutation of it."""
         self._spread(SPOIL)
 
-    def suspect(self, name: Hashable) -> None:
+    def suspect(self, name: Hashable, namespace: Namespace) -> None:
         """A tag was invalidated that may turn out to be this load's."""
         self.suspects.add(name)
         self.detach()
+        if self.clean and self.chained and not namespace.is_changing():
+            self._unchain()
+
+    def _unchain(self) -> None:
+        """Those who have queued need wait no longer: what they load can be stored."""
+        self.chained = False
+        successor, self.successor = self.successor, None
+        if successor is not None:
+            step.queued.append(successor)
 
     def _spread(self, turn: int) -> None:
         # A worklist: loads may wait for one another over more levels than the stack has room for.
@@ -261,9 +277,8 @@ class Lease:
             # It may still be stored, but the next load of its key takes its place where invalidations look for it.
             self._rest_on(self.keyspace.tag(self.key))
             self._rest_on(self.keyspace.tag(ALL))
-        if not chained and self.successor is not None:
-            successor, self.successor = self.successor, None
-            successor.begin()
+        if not chained:
+            self._unchain()
         return True
 
     def find_above(self, keyspace: Keyspace, key: Hashable) -> Lease | None:

@@ -135,15 +135,20 @@ class Loads:
             self.store.coalesced += 1
             current.anew = current.anew or anew
             return current, current.admit(reader)
-        flight = board[key] = make(key, recipe, loop, anew)
+        flight = make(key, recipe, loop, anew)
         future = flight.admit(reader)  # before it begins: what spoils it from the start spoils the reader
-        if current is not None and current.state == RUNNING and current.chained:
-            current.successor = flight
-            flight.predecessor = current
-        else:
-            if current is not None and anew:
-                current.dirty()
-            flight.begin()
+        if anew:
+            self.store.outdate(key)
+        board[key] = flight
+        try:
+            if current is not None and current.state == RUNNING and current.chained:
+                current.successor = flight
+                flight.predecessor = current
+            else:
+                flight.begin()
+        except BaseException:  # a clock, a key's __eq__, a stack that is full: nobody may join what never began
+            flight.give_up()
+            raise
         return flight, future
 
     def _board_of(self, loop: asyncio.AbstractEventLoop) -> dict[Hashable, Lease]:
@@ -155,10 +160,12 @@ class Loads:
         return board
 
     def _forget_closed_loops(self) -> None:
-        for flight in tuple(self.flying):  # at once, for other threads add to it
-            if flight.loop.is_closed():
+        # Copied at once, for other threads add to them. Those of other caches too: a cache that nobody uses any more
+        # meets no new loop.
+        for flight in (*self.flying, *running):
+            if isinstance(flight, Flight) and flight.loop.is_closed():
                 flight.abandon()
-                self.flying.discard(flight)
+                flight.loads.flying.discard(flight)
         for board in list(self.store.flights.values()):
             for queued in [flight for flight in board.values() if isinstance(flight, Flight)]:
                 if queued.loop.is_closed():

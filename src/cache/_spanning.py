@@ -9,7 +9,7 @@ from typing import Any
 
 from cache._applied import Applied
 from cache._arguments import DEFAULT, Default, check_name, check_some_tags, check_tags
-from cache._cache import AsyncCache, caches
+from cache._cache import AsyncCache, living
 from cache._mutation import Linger, Mutating, check_linger
 from cache._step import step
 from cache._tags import ALL, Domain
@@ -73,4 +73,4 @@ def invalidate(*tags: str, namespace: str = "default") -> Applied:
 
 async def shutdown(timeout: float = 5.0) -> None:  # noqa: ASYNC109 - it bounds a wait, and cancels nothing
     """Close every cache that is alive, as `AsyncCache.aclose` does; may be repeated."""
-    await asyncio.gather(*[cache.aclose(timeout) for cache in tuple(caches)])
+    await asyncio.gather(*[cache.aclose(timeout) for cache in living()])

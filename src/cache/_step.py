@@ -12,6 +12,7 @@ that was thrown away, goes by ``step.run``.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -23,19 +24,24 @@ class Launchable(Protocol):
     def launch(self) -> None: ...
 
 
+class Queued(Protocol):
+    def resume(self) -> None: ...
+
+
 class Step:
     """``with step:`` around every change; ``step.run(change)`` for those that a finalizer might ask for.
 
-    ``launches`` and ``doomed`` are filled during the step: loads to set going, and values to let go of, when the
-    lock has been released.
+    ``queued``, ``launches`` and ``doomed`` are filled during the step: loads that have waited for another, to begin
+    when everything else of the step is done; loads to set going, and values to let go of, when the lock is released.
     """
 
-    __slots__ = ("_depth", "_lock", "_put_off", "doomed", "launches", "let_go")
+    __slots__ = ("_depth", "_lock", "_put_off", "doomed", "launches", "let_go", "queued")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._depth = 0
         self._put_off: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self.queued: list[Queued] = []
         self.launches: list[Launchable] = []
         self.doomed: list[Any] = []
         #: Drops what is doomed; replaced where there are event loops that must not be held up by it.
@@ -60,6 +66,8 @@ class Step:
                     change(*args)
                 except Exception as error:  # noqa: BLE001 - logged below, where no handler of a stranger is under the lock
                     failed.append((error, change, args))
+            while self.queued:
+                self.queued.pop(0).resume()
         finally:
             if self.launches:
                 launches, self.launches = self.launches, launches
@@ -67,12 +75,14 @@ class Step:
                 doomed, self.doomed = self.doomed, doomed
             self._depth -= 1
             self._lock.release()
-        for failure, change, args in failed:  # whoever asked for it is gone, and the caller of this step is innocent
-            logger.error("An invalidation asked for by a finalizer failed: %r%r", change, args, exc_info=failure)
-        if doomed:
-            self.let_go(doomed)
-        if launches:
-            self._launch(iter(launches))
+        try:
+            for failure, change, args in failed:  # whoever asked is gone, and the caller of this step is innocent
+                logger.error("An invalidation asked for by a finalizer failed: %r%r", change, args, exc_info=failure)
+            if doomed:
+                self.let_go(doomed)
+        finally:  # whatever a stranger's finalizer or an interrupt does, the loads begin
+            if launches:
+                self._launch(iter(launches))
 
     def _launch(self, launches: Iterator[Launchable]) -> None:
         try:
@@ -91,6 +101,13 @@ class Step:
         with self:
             return bool(change(*args))
 
+    def guard_forks(self) -> None:
+        """See to it that a process that is forked while another thread is in a step finds the lock free."""
+        if hasattr(os, "register_at_fork"):
+            lock = self._lock
+            os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
 
 #: The one step of this process.
 step = Step()
+step.guard_forks()

@@ -9,7 +9,7 @@ from cache._entry import NEVER, Entry, make_entry
 from cache._lease import RUNNING, Lease
 from cache._policy import LRU, Policy
 from cache._step import step
-from cache._tags import ALL, Domain, Keyspace, Tag
+from cache._tags import ALL, ANY, Domain, Keyspace, Tag
 from cache._window import Window, enclosing
 
 #: How many entries each insertion looks at, to drop those that nobody will ever be served again.
@@ -196,12 +196,16 @@ class Store(Keyspace):
         if not lease.clean:
             self.fenced += 1
         elif replaces:
-            # Whatever was computed from the value that goes now rests on the key.
-            own = self.tags.get(lease.key)
-            if own is not None:
-                lease.tags.discard(own)
-                own.readers.discard(lease)
+            # Whatever was computed from the value that goes now rests on the key; the new value does not.
+            anything = self.tags.get(ANY)
+            coarse = anything in lease.tags
+            for own in (self.tags.get(lease.key), anything):
+                if own is not None:
+                    lease.tags.discard(own)
+                    own.readers.discard(lease)
             self.kill(lease.key)
+            if coarse:
+                lease.tags.add(self.tag(ANY))
             old = self.data.get(lease.key)
             if old is not None:  # it is the older one even if the new is not stored
                 self._remove(old)
@@ -240,6 +244,13 @@ class Store(Keyspace):
                 self._fence([flight], self.windows_on(key))
         self.kill(ALL)
         return bool(data)
+
+    def outdate(self, key: Hashable) -> None:
+        """A load of ``key`` is about to begin that must have the last word: none of before, on any loop, is stored."""
+        for board in self.flights.values():
+            older = board.get(key)
+            if older is not None and older.clean:
+                older.dirty()
 
     @staticmethod
     def _fence(flights: list[Lease], windows: list[Window]) -> None:

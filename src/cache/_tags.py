@@ -11,11 +11,12 @@ which the values computed from them rest; and a function's wildcard invalidation
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
+
+from cache._step import step
 
 if TYPE_CHECKING:
     from cache._lease import Lease
@@ -124,6 +125,10 @@ class Domain:
             return []
         return self._current(name) if name is ALL else self._current(name) + self._current(ALL)
 
+    def changing(self) -> list[Hashable]:
+        """The names that mutations cover now."""
+        return [name for name in tuple(self.windows) if self._current(name)]
+
     def is_changing(self) -> bool:
         """Whether any mutation is open or lingers on any name."""
         return any(self._current(name) for name in tuple(self.windows))
@@ -186,7 +191,7 @@ class Namespace(Domain):
     def invalidate(self, name: Hashable) -> bool:
         used = self.kill(name)
         for lease in tuple(self.undecided):
-            lease.suspect(name)
+            lease.suspect(name, self)
         return used
 
     def invalidate_each(self, names: tuple[str, ...]) -> bool:
@@ -195,13 +200,12 @@ class Namespace(Domain):
 
 
 #: A namespace lives as long as a cache, a window or a module that uses it.
-_naming = threading.RLock()
 _namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()
 
 
 def namespace(name: str) -> Namespace:
     """The namespace of this name, shared by all who ask for it."""
-    with _naming:
+    with step:
         found = _namespaces.get(name)
         if found is None:
             found = _namespaces[name] = Namespace(name)

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from cache._step import step
-from cache._tags import ALL, Domain, epoch
+from cache._tags import ALL, Domain, Keyspace, epoch
 
 #: The innermost mutation whose body the current context is in.
 mutation: ContextVar[Window | None] = ContextVar("cache.mutation", default=None)
@@ -53,7 +53,8 @@ class Window:
     __slots__ = ("began", "clock", "contested", "held", "open", "outer", "targets", "until")
 
     def __init__(self, targets: tuple[tuple[Domain, Hashable], ...], clock: Callable[[], float]) -> None:
-        self.targets = targets
+        # Tags first: what the end sets going for a key must not be fenced by the rest of that same end.
+        self.targets = tuple(sorted(targets, key=lambda target: isinstance(target[0], Keyspace)))
         self.clock = clock
         self.open = True
         self.until = -math.inf
@@ -99,9 +100,8 @@ class Window:
                 domain.lingering.append((name, self))
             domain.sweep()
         self.targets = ()  # however long it lingers in one domain, it keeps no other alive
-        own = tuple(outwards(self.outer))
         for held in kept:
-            held.settle(own)
+            held.settle(())  # what another mutation still covers is for that one to change: it is not stored
 
     def has_elapsed(self) -> bool:
         """Whether nothing keeps it on its targets any more."""

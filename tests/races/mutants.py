@@ -61,7 +61,7 @@ def the_begin_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]
     return patch.object(Window, "begin", begin)
 
 
-@mutant("tags_computed_from_the_result")
+@mutant("a_queued_load_after_the_end_of_the_mutation")
 def the_end_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]:
     def end(self: Window, linger: float, *, succeeded: bool) -> None:
         with patch.object(Window, "_invalidate", nothing):
@@ -303,7 +303,7 @@ def a_load_whose_tags_are_unknown_is_joined_after_a_tag_has_died() -> AbstractCo
 
 @mutant("tags_computed_from_the_result")
 def a_load_whose_tags_are_unknown_is_joined_during_a_mutation() -> AbstractContextManager[Any]:
-    return patch.object(_tags.Domain, "is_changing", lambda self: False)
+    return patch.object(_tags.Domain, "changing", lambda self: [])
 
 
 @mutant("tags_computed_from_the_result_and_a_mutation_of_the_key")
@@ -374,8 +374,11 @@ def a_value_kept_aside_outlives_its_invalidation() -> AbstractContextManager[Any
 
 
 @mutant("a_set_inside_a_mutation_inside_a_mutation")
-def a_value_kept_aside_is_not_passed_on_to_the_mutation_around() -> AbstractContextManager[Any]:
-    return patch.object(Held, "settle", nothing)
+def a_value_kept_aside_is_passed_on_to_the_mutation_around() -> AbstractContextManager[Any]:
+    def settle(self: Held, own: tuple[Window, ...]) -> bool:
+        return self.store.settle(self, own or tuple(_window.enclosing()))
+
+    return patch.object(Held, "settle", settle)
 
 
 @mutant("a_queued_load_after_the_end_of_the_mutation")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cache._cache import caches
+from cache._cache import living
 from cache._loads import switch
 from cache._step import step
 
@@ -27,5 +27,5 @@ def disabled() -> Iterator[None]:
 
 
 def _drop_everything() -> None:
-    for cache in tuple(caches):
+    for cache in living():
         step.run(cache._store.invalidate_all)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from cache._cache import AsyncCache, caches
+from cache._cache import AsyncCache, living
 from cache._lease import DONE, running
 from cache._step import step
 from cache._store import Store
@@ -22,7 +22,7 @@ def assert_sound(*of: AsyncCache) -> None:
 
     """
     with step:
-        for cache in of or tuple(caches):
+        for cache in of or living():
             _check_entries(cache._store)
             _check_loads(cache._store)
 
@@ -51,10 +51,10 @@ def _is_quiet(of: tuple[AsyncCache, ...]) -> bool:
 
 
 def _check_quiet(of: tuple[AsyncCache, ...]) -> None:
-    checked = of or tuple(caches)
+    checked = of or living()
     assert_sound(*checked)
     with step:
-        live = _tags_in_use(tuple(caches))
+        live = _tags_in_use(living())
         for cache in checked:
             store, name = cache._store, cache.name
             _claim(not store.flights, f"{name}: loads are left: {[list(board) for board in store.flights.values()]}")
