@@ -252,7 +252,7 @@ class AsyncCache:
             check_tags(tags)
             return self._get_stored(key, default)
         recipe, make = self._recipe(key, loader, batch_loader, ttl, tags)
-        return await self._loads.fetch(key, recipe, make)
+        return await self._loads.fetch(key, lambda: recipe, make)
 
     def _get_stored(self, key: Hashable, default: Any) -> Any:
         with step:

@@ -101,18 +101,19 @@ async def run_loader(load: Callable[[], Any]) -> Any:
 class Flight(Lease):
     """A lease with the task that loads and the futures of those who wait."""
 
-    __slots__ = ("anew", "context", "loads", "loop", "recipe", "task", "waiters")
+    __slots__ = ("anew", "context", "has_begun", "loads", "loop", "recipe", "task", "waiters")
 
     def __init__(
         self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool
     ) -> None:
-        super().__init__(loads.store, key, names=recipe.names, undecided_in=recipe.undecided_in, tracked=loads.track)
+        super().__init__(loads.store, key, recipe.names, undecided_in=recipe.undecided_in, tracked=loads.track)
         self.loads = loads
         self.recipe = recipe
         self.loop = loop
         self.anew = anew
         self.context = copy_context()
         self.task: asyncio.Task[None] | None = None
+        self.has_begun = False
         self.waiters: dict[asyncio.Future[Any], None] = {}
 
     # -- waiting (inside a step) -------------------------------------------------------------------------------
@@ -160,11 +161,11 @@ class Flight(Lease):
         if self.anew and self.tracked:
             for above in set(self.above.values()):
                 above.rest_on_key(self.keyspace, self.key)
-        super().hand_up(exp)
+        Lease.hand_up(self, exp)
 
     def start(self) -> None:
         self.loads.store.loads += 1
-        super().start()
+        Lease.start(self)
 
     def _conclude(self) -> dict[asyncio.Future[Any], None]:
         self.loads.remove(self)
@@ -205,27 +206,33 @@ class Flight(Lease):
             self.fail(error)
             return
         if task.done():
-            self._ended(task)
             return
         self.task = task
-        task.add_done_callback(self._ended)
+        if not self.has_begun:  # whoever cancels it before its first step must not leave its waiters waiting
+            task.add_done_callback(self._ended)
         if self.state == DONE:
             task.cancel()
 
     async def _run(self) -> None:
+        self.has_begun = True
+        if self.task is not None:
+            self.task.remove_done_callback(self._ended)
         frame.set(self)
         recipe = self.recipe
         try:
-            value = await run_loader(recipe.load)
-            ttl = recipe.ttl_of(value)
-            tags = () if recipe.tags_of is None else tuple(recipe.tags_of(value))
+            value = recipe.load()
+            if type(value) is CoroutineType or isawaitable(value):
+                value = await value
+            self.land(value, recipe.ttl_of(value), () if recipe.tags_of is None else tuple(recipe.tags_of(value)))
         except asyncio.CancelledError as error:
             self.fail(error)
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-        except GeneratorExit:  # the loader's own reaches `_ended`; else the loop was thrown away with the load in it
-            if self.loop.is_closed():
+        except GeneratorExit as error:
+            if asyncio._get_running_loop() is self.loop:
+                self.fail(error)
+            else:  # the loop was thrown away with the load in it
                 step.run(self.abandon)
             raise
         except (KeyboardInterrupt, SystemExit) as error:
@@ -233,8 +240,9 @@ class Flight(Lease):
             raise
         except BaseException as error:  # noqa: BLE001 - the loader's own: it belongs to those who wait
             self.fail(error)
-        else:
-            self.land(value, ttl, tags)
+        finally:
+            self.loads.flying.discard(self)
+            self.task = None
 
     def land(self, value: Any, ttl: float | None, tags: tuple[str, ...] = ()) -> None:
         """The load has a result."""
@@ -272,12 +280,10 @@ class Flight(Lease):
         finally:
             refuse(waiters, error)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, _: asyncio.Task[None]) -> None:
         self.loads.flying.discard(self)
         self.task = None
-        error = None if task.cancelled() else task.exception()  # to be asked for, though whoever waited has had it
-        if self.state != DONE:
-            self.fail(error or LoadCancelled(f"The load of {self.title} was cancelled before it began."))
+        self.fail(LoadCancelled(f"The load of {self.title} was cancelled before it began."))
 
     @property
     def title(self) -> str:

@@ -227,7 +227,7 @@ class _Plan:
     ) -> Iterable[Hashable]:
         try:
             calls = key_fn(args, kwargs)
-        except Exception as error:
+        except Exception as error:  # the user's, passed on with a word on where it came from
             error.add_note(f"{self._name} was not run: this was raised by key_fn={key_fn!r}")
             raise
         pairs = calls if isinstance(calls, list) else [calls]

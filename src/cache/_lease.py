@@ -81,8 +81,8 @@ class Lease:
         self,
         keyspace: Keyspace,
         key: Hashable,
-        *,
         names: Iterable[tuple[Domain, Hashable]] = (),
+        *,
         undecided_in: Namespace | None = None,
         tracked: bool = True,
         parent: Lease | None = None,
@@ -122,7 +122,7 @@ class Lease:
     def start(self) -> None:
         """From here on whatever is invalidated counts. A load that begins during a mutation is spoiled at once."""
         # Everything is looked up before anything changes: a clock or a key's __eq__ may raise.
-        in_window = bool(self.keyspace.windows_on(self.key))
+        in_window = bool(self.keyspace.windows and self.keyspace.windows_on(self.key))
         for domain, name in self.names:
             in_window = in_window or bool(domain.windows_on(name))
         changing = () if self.undecided_in is None else self.undecided_in.changing()
@@ -161,14 +161,18 @@ class Lease:
             return
         self.state = DONE
         running.discard(self)
-        tags, self.tags = self.tags, set()
-        for tag in tags:
-            tag.readers.discard(self)
+        if self.tags:
+            for tag in self.tags:
+                tag.readers.discard(self)
+            self.tags = set()
         if self.undecided_in is not None:
             self.undecided_in.undecided.discard(self)
         # Contexts that outlive the load must not keep those who waited for it.
-        self.above, self.parent = {}, None
-        self._unchain()
+        if self.above:
+            self.above = {}
+        self.parent = None
+        if self.successor is not None:
+            self._unchain()
 
     # -- what it rests on --------------------------------------------------------------------------------------
 

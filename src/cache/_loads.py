@@ -13,7 +13,7 @@ from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
 from cache._step import step
 from cache._store import Store
 from cache._tags import epoch
-from cache._window import enclosing
+from cache._window import enclosing, mutation
 from cache.errors import CacheCycleError, LoadCancelled
 
 
@@ -36,7 +36,8 @@ class Loads:
     """The loads of one cache.
 
     ``flying`` are the flights that have a task; they are kept here, because a loop keeps no task alive. Where
-    invalidations look for flights is ``store.flights``: the newest of each key on each loop.
+    invalidations look for flights is ``store.flights``: the newest of each key on each loop, on a board that stays as
+    long as its loop is open.
     """
 
     __slots__ = ("cache_errors", "flying", "store", "task_name", "track")
@@ -78,34 +79,51 @@ class Loads:
             store.touch(entry)
         return entry
 
-    async def fetch(self, key: Hashable, recipe: Recipe, make: MakeFlight, *, anew: bool = False) -> Any:
+    async def fetch(
+        self, key: Hashable, recipe_of: Callable[[], Recipe], make: MakeFlight, *, anew: bool = False
+    ) -> Any:
         """The value of ``key``, from its entry (unless ``anew``), from a load that may be joined, or from a new one."""
         loop = asyncio.get_running_loop()
         reader = current_frame()
-        private = bool(switch.off) or next(enclosing(), None) is not None
+        private = bool(switch.off) or (mutation.get() is not None and next(enclosing(), None) is not None)
         entry: Entry | None = None
-        seat: tuple[Flight, asyncio.Future[Any]] | None = None
+        seat = None if anew or private or reader is not None else self._join(key, loop)
         try:
-            with step:  # its end begins loads, and may raise what beginning one raises
-                entry = None if anew else self.look(key, reader)
-                if anew:
-                    self._pass_by(key, reader)
-                if entry is None:
-                    if reader is not None:
-                        self._refuse_cycle(key, reader)
-                    if not private:
-                        seat = self._board(key, recipe, make, loop, reader, anew=anew)
+            if seat is None:
+                with step:  # its end begins loads, and may raise what beginning one raises
+                    entry = None if anew else self.look(key, reader)
+                    if anew:
+                        self._pass_by(key, reader)
+                    if entry is None:
+                        if reader is not None:
+                            self._refuse_cycle(key, reader)
+                        if not private:
+                            seat = self._board(key, recipe_of, make, loop, reader, anew=anew)
             if entry is not None:
                 if type(entry.value) is Failure:
                     raise entry.value.again()
                 return entry.value
             if seat is None:
-                return await self._load_privately(key, recipe, reader)
+                return await self._load_privately(key, recipe_of(), reader)
             return seat[1].result() if seat[1].done() else await seat[1]
         finally:
             if seat is not None and (not seat[1].done() or seat[1].cancelled()):
                 step.run(seat[0].leave, seat[1])
             del entry, seat  # an exception's traceback would keep them, and they the exception
+
+    def _join(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> tuple[Flight, asyncio.Future[Any]] | None:
+        """A seat in the load in progress, the short way that all but the first of a herd can take."""
+        store = self.store
+        board = store.flights.get(loop)
+        if not board:
+            return None
+        with step.lock:
+            current: Any = board.get(key)
+            if current is None or not current.joinable or key in store.data:
+                return None
+            store.misses += 1
+            store.coalesced += 1
+            return current, current.admit(None)
 
     def _pass_by(self, key: Hashable, reader: Lease | None) -> None:
         """A read that wants no entry: what it will rest on is the value to come."""
@@ -121,7 +139,7 @@ class Loads:
     def _board(
         self,
         key: Hashable,
-        recipe: Recipe,
+        recipe_of: Callable[[], Recipe],
         make: MakeFlight,
         loop: asyncio.AbstractEventLoop,
         reader: Lease | None,
@@ -129,13 +147,15 @@ class Loads:
         anew: bool,
     ) -> tuple[Flight, asyncio.Future[Any]]:
         """Join the load in progress if its result will be good for one who asks now; else begin or queue another."""
-        board = self._board_of(loop)
+        board = self.store.flights.get(loop)
+        if board is None:
+            board = self._new_board(loop)
         current: Any = board.get(key)
         if current is not None and (current.state == QUEUED or (current.joinable and not anew)):
             self.store.coalesced += 1
             current.anew = current.anew or anew
             return current, current.admit(reader)
-        flight = make(key, recipe, loop, anew)
+        flight = make(key, recipe_of(), loop, anew)
         future = flight.admit(reader)  # before it begins: what spoils it from the start spoils the reader
         if anew:
             self.store.outdate(key)
@@ -151,25 +171,20 @@ class Loads:
             raise
         return flight, future
 
-    def _board_of(self, loop: asyncio.AbstractEventLoop) -> dict[Hashable, Lease]:
+    def _new_board(self, loop: asyncio.AbstractEventLoop) -> dict[Hashable, Lease]:
+        """A board for a loop that this cache has not met; what has been left on those of closed loops is forgotten."""
         boards = self.store.flights
-        board = boards.get(loop)
-        if board is None:
-            self._forget_closed_loops()
-            board = boards[loop] = {}
-        return board
-
-    def _forget_closed_loops(self) -> None:
+        boarded = [flight for board in boards.values() for flight in board.values()]
         # Copied at once, for other threads add to them. Those of other caches too: a cache that nobody uses any more
         # meets no new loop.
-        for flight in (*self.flying, *running):
+        for flight in (*boarded, *self.flying, *running):
             if isinstance(flight, Flight) and flight.loop.is_closed():
                 flight.abandon()
                 flight.loads.flying.discard(flight)
-        for board in list(self.store.flights.values()):
-            for queued in [flight for flight in board.values() if isinstance(flight, Flight)]:
-                if queued.loop.is_closed():
-                    queued.abandon()
+        for closed in [other for other in boards if other.is_closed()]:
+            del boards[closed]
+        board = boards[loop] = {}
+        return board
 
     def remove(self, flight: Flight) -> None:
         """Take a flight from where newcomers and invalidations find it, if it is still the one they find."""
@@ -182,8 +197,6 @@ class Loads:
             board[flight.key] = predecessor
             return
         del board[flight.key]
-        if not board:
-            del self.store.flights[flight.loop]
 
     async def _load_privately(self, key: Hashable, recipe: Recipe, reader: Lease | None) -> Any:
         """For the body of a mutation: it may read what is not committed, so nothing is shared or stored."""

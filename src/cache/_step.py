@@ -15,9 +15,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 logger = logging.getLogger("cache")
+
+
+Change: TypeAlias = Callable[..., object]
 
 
 class Launchable(Protocol):
@@ -35,12 +38,13 @@ class Step:
     when everything else of the step is done; loads to set going, and values to let go of, when the lock is released.
     """
 
-    __slots__ = ("_depth", "_lock", "_put_off", "doomed", "launches", "let_go", "queued")
+    __slots__ = ("_depth", "_put_off", "doomed", "launches", "let_go", "lock", "queued")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        #: For a change so small that nothing has to be done at its end.
+        self.lock = threading.RLock()
         self._depth = 0
-        self._put_off: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._put_off: list[tuple[Change, tuple[Any, ...]]] = []
         self.queued: list[Queued] = []
         self.launches: list[Launchable] = []
         self.doomed: list[Any] = []
@@ -48,41 +52,49 @@ class Step:
         self.let_go: Callable[[list[Any]], None] = list.clear
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.lock.acquire()
         self._depth += 1
 
     def __exit__(self, *_: object) -> None:
         if self._depth > 1:
             self._depth -= 1
-            self._lock.release()
+            self.lock.release()
             return
-        launches: list[Launchable] = []
-        doomed: list[Any] = []
-        failed: list[tuple[Exception, Callable[..., object], tuple[Any, ...]]] = []
+        failed = None
         try:
-            while self._put_off:
-                change, args = self._put_off.pop(0)
-                try:
-                    change(*args)
-                except Exception as error:  # noqa: BLE001 - logged below, where no handler of a stranger is under the lock
-                    failed.append((error, change, args))
-            while self.queued:
-                self.queued.pop(0).resume()
+            if self._put_off or self.queued:
+                failed = self._settle()
         finally:
-            if self.launches:
-                launches, self.launches = self.launches, launches
-            if self.doomed:
-                doomed, self.doomed = self.doomed, doomed
-            self._depth -= 1
-            self._lock.release()
+            launches, doomed = self.launches, self.doomed
+            if launches:
+                self.launches = []
+            if doomed:
+                self.doomed = []
+            self._depth = 0
+            self.lock.release()
         try:
-            for failure, change, args in failed:  # whoever asked is gone, and the caller of this step is innocent
-                logger.error("An invalidation asked for by a finalizer failed: %r%r", change, args, exc_info=failure)
+            if failed:
+                _report(failed)
             if doomed:
                 self.let_go(doomed)
         finally:  # whatever a stranger's finalizer or an interrupt does, the loads begin
-            if launches:
+            if len(launches) == 1:
+                launches[0].launch()
+            elif launches:
                 self._launch(iter(launches))
+
+    def _settle(self) -> list[tuple[Exception, Change, tuple[Any, ...]]]:
+        """Do what was put off to the end of the step, and give back what failed."""
+        failed: list[tuple[Exception, Change, tuple[Any, ...]]] = []
+        while self._put_off:
+            change, args = self._put_off.pop(0)
+            try:
+                change(*args)
+            except Exception as error:  # noqa: BLE001 - logged when no handler of a stranger is under the lock
+                failed.append((error, change, args))
+        while self.queued:
+            self.queued.pop(0).resume()
+        return failed
 
     def _launch(self, launches: Iterator[Launchable]) -> None:
         try:
@@ -92,9 +104,9 @@ class Step:
             self._launch(launches)
             raise
 
-    def run(self, change: Callable[..., object], *args: Any) -> bool:
+    def run(self, change: Change, *args: Any) -> bool:
         """``change(*args)`` as one step; True if it says so. Inside a step of this thread, put off to its end."""
-        with self._lock:
+        with self.lock:
             if self._depth:
                 self._put_off.append((change, args))
                 return False
@@ -104,8 +116,13 @@ class Step:
     def guard_forks(self) -> None:
         """See to it that a process that is forked while another thread is in a step finds the lock free."""
         if hasattr(os, "register_at_fork"):
-            lock = self._lock
+            lock = self.lock
             os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+
+def _report(failed: list[tuple[Exception, Change, tuple[Any, ...]]]) -> None:
+    for error, change, args in failed:  # whoever asked is gone, and the caller of this step is innocent
+        logger.error("An invalidation asked for by a finalizer failed: %r%r", change, args, exc_info=error)
 
 
 #: The one step of this process.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cache._entry import NEVER, Entry, make_entry
 from cache._lease import RUNNING, Lease
@@ -11,6 +11,9 @@ from cache._policy import LRU, Policy
 from cache._step import step
 from cache._tags import ALL, ANY, Domain, Keyspace, Tag
 from cache._window import Window, enclosing
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 #: How many entries each insertion looks at, to drop those that nobody will ever be served again.
 INSPECTED = 2
@@ -68,7 +71,7 @@ class Store(Keyspace):
         self.counts_uses = self.policy.counts_uses
         #: Whether a hit is one stamp, and no look at the clock.
         self.is_plain = not (reader_checks_exp or self.counts_uses)
-        self.flights: dict[object, dict[Hashable, Lease]] = {}
+        self.flights: dict[AbstractEventLoop, dict[Hashable, Lease]] = {}
         self.mortal = False
         self.reset_metrics()
 

@@ -52,7 +52,7 @@ class Templates:
     def _fill(self, template: str, bound: Mapping[str, Any]) -> str:
         try:
             tag = template.format_map(bound)
-        except Exception as error:
+        except Exception as error:  # the user's, passed on with a word on where it came from
             error.add_note(f"while filling in the tag {template!r} of {self._function}")
             raise
         if not tag:

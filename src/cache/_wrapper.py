@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from functools import partial
 from inspect import Parameter
 from typing import Any, NamedTuple
@@ -150,9 +150,12 @@ class Cached:
 
     # -- calls -------------------------------------------------------------------------------------------------
 
-    async def slow(self, use_cache: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def slow(self, use_cache: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
         """A call that was not a plain hit."""
-        key = self.calls.key_of(args, kwargs)
+        key, loads = self.calls.key_of(args, kwargs), self.cache._loads
+        return loads.fetch(key, partial(self._recipe, key, args, kwargs), loads.flight, anew=not use_cache)
+
+    def _recipe(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recipe:
         names: Names = ()
         if self.templates:
             names = self._tagged(self.templates.fill(self._bound(*args, **kwargs)))
@@ -162,8 +165,7 @@ class Cached:
         if self.tags_of is not None:
             recipe.undecided_in = self.cache._namespace
             recipe.tags_of = partial(self._tags_of_result, args, kwargs)
-        loads = self.cache._loads
-        return await loads.fetch(key, recipe, loads.flight, anew=not use_cache)
+        return recipe
 
     def _tags_of_result(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> tuple[str, ...]:
         tags_of = check_callable(self.tags_of, "tags", "tags(result, *args, **kwargs) -> tags")

@@ -453,23 +453,19 @@ def a_load_cancelled_from_inside_cancels_its_readers() -> AbstractContextManager
 @mutant("two_readers_and_two_mutations")
 def a_load_that_ends_is_removed_by_key() -> AbstractContextManager[Any]:
     def remove(self: Loads, flight: Any) -> None:
-        board = self.store.flights.get(flight.loop, {})
-        board.pop(flight.key, None)
-        if not board:
-            self.store.flights.pop(flight.loop, None)
+        self.store.flights.get(flight.loop, {}).pop(flight.key, None)
 
     return patch.object(Loads, "remove", remove)
 
 
 @mutant("readers_and_a_mutation_on_two_loops")
 def loads_are_shared_across_loops() -> AbstractContextManager[Any]:
-    def board_of(self: Loads, loop: Any) -> dict[Any, Any]:
-        for board in self.store.flights.values():
-            return board
-        return original(self, loop)
+    def new_board(self: Loads, loop: asyncio.AbstractEventLoop) -> dict[Any, Any]:
+        boards = self.store.flights
+        board = boards[loop] = next(iter(boards.values()), {})
+        return board
 
-    original = Loads._board_of
-    return patch.object(Loads, "_board_of", board_of)
+    return patch.object(Loads, "_new_board", new_board)
 
 
 @mutant("a_batch_and_a_mutation_of_one_of_its_keys")
