@@ -8,15 +8,15 @@ belongs to one event loop, and callers on another loop load for themselves.
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+import logging
+from collections.abc import Callable, Hashable, Iterable
 from contextvars import Context, copy_context
 from inspect import isawaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from cache._arguments import shown
+from cache._eager import start_task
 from cache._entry import Failure
 from cache._lease import DONE, Lease, frame
 from cache._step import step
@@ -26,9 +26,7 @@ from cache.errors import LoadCancelled
 if TYPE_CHECKING:
     from cache._loads import Loads
 
-#: Loads that start at once, without a turn of the loop, nest on the stack: this many at most.
-EAGER_DEPTH = 32
-_HAS_EAGER_START = sys.version_info >= (3, 12)
+logger = logging.getLogger("cache")
 
 
 class Recipe:
@@ -57,34 +55,6 @@ class Recipe:
 
 _SPENT = Recipe(lambda: None, lambda _: None)
 _NOWHERE = Context()
-
-
-class _Depth(threading.local):
-    """How many loads are being started inside one another on this thread's stack."""
-
-    now = 0
-
-
-_depth = _Depth()
-
-
-def start_task(coroutine: Coroutine[Any, Any, None], flight: Flight, name: str) -> asyncio.Task[None]:
-    """A task for ``coroutine`` on the flight's loop, in the flight's context, begun at once where that is possible.
-
-    Not begun at once under a task factory, which may have its own idea of what a task is, nor deep in the stack.
-    """
-    loop, context = flight.loop, flight.context
-    if loop.get_task_factory() is not None:
-        return context.run(loop.create_task, coroutine)
-    if not _HAS_EAGER_START or _depth.now >= EAGER_DEPTH:
-        return loop.create_task(coroutine, name=name, context=context)
-    _depth.now += 1
-    try:
-        eager: Any = asyncio.Task  # its eager_start is not known to the stubs of older versions
-        task: asyncio.Task[None] = eager(coroutine, loop=loop, name=name, context=context, eager_start=True)
-    finally:
-        _depth.now -= 1
-    return task
 
 
 async def run_loader(load: Callable[[], Any]) -> Any:
@@ -199,7 +169,7 @@ class Flight(Lease):
         coroutine = self._run()
         self.loads.flying.add(self)
         try:
-            task = start_task(coroutine, self, self.loads.task_name)
+            task = start_task(coroutine, self.loop, self.context, self.loads.task_name)
         except Exception as error:  # noqa: BLE001 - a foreign task factory has refused: those who wait must hear of it
             coroutine.close()
             self.loads.flying.discard(self)
@@ -230,11 +200,10 @@ class Flight(Lease):
             if task is not None and task.cancelling():
                 raise
         except GeneratorExit as error:
-            if asyncio._get_running_loop() is self.loop:
-                self.fail(error)
-            else:  # the loop was thrown away with the load in it
+            if asyncio._get_running_loop() is not self.loop:  # it was thrown away, with the load in it
                 step.run(self.abandon)
-            raise
+                raise
+            self.fail(error)
         except (KeyboardInterrupt, SystemExit) as error:
             self.fail(error)
             raise
@@ -263,6 +232,7 @@ class Flight(Lease):
         elif isinstance(error, StopIteration):  # of a ttl or tags function
             error = caused(RuntimeError(f"the loader of {self.title} raised StopIteration"), error)
         waiters: dict[asyncio.Future[Any], None] = {}
+        trouble: Exception | None = None
         try:
             with step:
                 if self.state == DONE:
@@ -275,10 +245,14 @@ class Flight(Lease):
                         self.hand_up(self.deadline)
                     else:
                         self.loads.store.finish(self, Failure(error), ttl, replaces=self.anew)
-                finally:  # a clock or a key of the user's may raise: those who wait must not wait for ever
+                except Exception as raised:  # noqa: BLE001 - a clock, a key's __eq__: logged below, outside of the step
+                    trouble = raised
+                finally:
                     waiters = self._conclude()
         finally:
             refuse(waiters, error)
+        if trouble is not None:
+            logger.error("The error of the load of %s could not be kept", self.title, exc_info=trouble)
 
     def _ended(self, _: asyncio.Task[None]) -> None:
         self.loads.flying.discard(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -32,15 +33,18 @@ switch = Switch()
 MakeFlight = Callable[[Hashable, Recipe, asyncio.AbstractEventLoop, bool], Flight]
 
 
+def _nowhere() -> None:
+    """No loop was met yet."""
+
+
 class Loads:
     """The loads of one cache.
 
     ``flying`` are the flights that have a task; they are kept here, because a loop keeps no task alive. Where
-    invalidations look for flights is ``store.flights``: the newest of each key on each loop, on a board that stays as
-    long as its loop is open.
+    invalidations look for flights is ``store.flights``: the newest of each key on each loop.
     """
 
-    __slots__ = ("cache_errors", "flying", "store", "task_name", "track")
+    __slots__ = ("_latest", "cache_errors", "flying", "store", "task_name", "track")
 
     def __init__(self, store: Store, *, track: bool, cache_errors: Mapping[type[BaseException], float]) -> None:
         self.store = store
@@ -48,6 +52,8 @@ class Loads:
         self.cache_errors = cache_errors
         self.task_name = f"cache load of {store.name}"
         self.flying: set[Flight] = set()
+        #: The loop that was met last.
+        self._latest: Callable[[], asyncio.AbstractEventLoop | None] = _nowhere
 
     def flight(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool) -> Flight:
         """A flight that loads through its recipe alone."""
@@ -172,19 +178,20 @@ class Loads:
         return flight, future
 
     def _new_board(self, loop: asyncio.AbstractEventLoop) -> dict[Hashable, Lease]:
-        """A board for a loop that this cache has not met; what has been left on those of closed loops is forgotten."""
-        boards = self.store.flights
-        boarded = [flight for board in boards.values() for flight in board.values()]
+        if self._latest() is not loop:
+            self._latest = weakref.ref(loop)
+            self._forget_closed_loops()
+        board = self.store.flights[loop] = {}
+        return board
+
+    def _forget_closed_loops(self) -> None:
+        boarded = [flight for board in self.store.flights.values() for flight in board.values()]
         # Copied at once, for other threads add to them. Those of other caches too: a cache that nobody uses any more
         # meets no new loop.
         for flight in (*boarded, *self.flying, *running):
             if isinstance(flight, Flight) and flight.loop.is_closed():
                 flight.abandon()
                 flight.loads.flying.discard(flight)
-        for closed in [other for other in boards if other.is_closed()]:
-            del boards[closed]
-        board = boards[loop] = {}
-        return board
 
     def remove(self, flight: Flight) -> None:
         """Take a flight from where newcomers and invalidations find it, if it is still the one they find."""
@@ -197,6 +204,8 @@ class Loads:
             board[flight.key] = predecessor
             return
         del board[flight.key]
+        if not board:
+            del self.store.flights[flight.loop]
 
     async def _load_privately(self, key: Hashable, recipe: Recipe, reader: Lease | None) -> Any:
         """For the body of a mutation: it may read what is not committed, so nothing is shared or stored."""

@@ -453,7 +453,10 @@ def a_load_cancelled_from_inside_cancels_its_readers() -> AbstractContextManager
 @mutant("two_readers_and_two_mutations")
 def a_load_that_ends_is_removed_by_key() -> AbstractContextManager[Any]:
     def remove(self: Loads, flight: Any) -> None:
-        self.store.flights.get(flight.loop, {}).pop(flight.key, None)
+        board = self.store.flights.get(flight.loop, {})
+        board.pop(flight.key, None)
+        if not board:
+            self.store.flights.pop(flight.loop, None)
 
     return patch.object(Loads, "remove", remove)
 

@@ -57,8 +57,7 @@ def _check_quiet(of: tuple[AsyncCache, ...]) -> None:
         live = _tags_in_use(living())
         for cache in checked:
             store, name = cache._store, cache.name
-            left = [list(board) for board in store.flights.values() if board]
-            _claim(not left, f"{name}: loads are left: {left}")
+            _claim(not store.flights, f"{name}: loads are left: {[list(board) for board in store.flights.values()]}")
             # A task that has ended is let go of in the next turn of its loop.
             flying = [flight for flight in cache._loads.flying if flight.task is None or not flight.task.done()]
             _claim(not flying, f"{name}: tasks are left: {flying}")
@@ -95,6 +94,7 @@ def _check_entries(store: Store) -> None:
 
 def _check_loads(store: Store) -> None:
     for board in store.flights.values():
+        _claim(board, f"{store.name}: an empty board is left")
         for key, flight in board.items():
             _claim(flight.key == key, f"{store.name}: the load of {flight.key!r} is found as {key!r}")
             _claim(flight.state != DONE, f"{store.name}: the load of {key!r} is done and still found")
