@@ -11,7 +11,7 @@ class Failed(Exception):
     """The error of a mutation."""
 
 
-def one_key(race: Race, *, readers: int, mutations: int, preemptible: bool = False) -> None:
+def one_key(race: Race, *, readers: int, mutations: int) -> None:
     users = race.source("users")
 
     @AsyncLRU(clock=race.clock)

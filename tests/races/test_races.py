@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from cache.testing import Report, explore
-from tests.races import callers, core, keys, loops, nesting, tags
+from tests.races import callers, core, keys, loops, nesting, tags, variants
 from tests.races.catalogue import SCENARIOS, Entry
+from tests.races.conftest import Explored
 from tests.races.mutants import MUTANTS, Mutant
 
-ROOMS = (callers, core, keys, loops, nesting, tags)
+ROOMS = (callers, core, keys, loops, nesting, tags, variants)
 
 #: Schedules of a scenario that is sampled: in a quick run, and in a deep one.
 SAMPLES, DEEP_SAMPLES = 250, 1_200
@@ -30,25 +31,28 @@ def run(entry: Entry, *, deep: bool, preemptions: int) -> Report:
 
 @pytest.mark.parametrize("preemptions", [0, 2], ids=["coarse", "fine"])
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
-def test_no_schedule_breaks_a_promise(name: str, preemptions: int, deep: bool) -> None:
+def test_no_schedule_breaks_a_promise(name: str, preemptions: int, deep: bool, explored: Explored) -> None:
     report = run(SCENARIOS[name], deep=deep, preemptions=preemptions)
+    explored.add(report)
     report.check()
     assert report.schedules > 1
     if SCENARIOS[name].small and not preemptions:
         assert report.complete, f"{name} has more than {ALL} schedules: it is not small"
 
 
-def test_two_readers_and_two_mutations_under_every_schedule(deep: bool) -> None:
+def test_two_readers_and_two_mutations_under_every_schedule(deep: bool, explored: Explored) -> None:
     limit = 200_000 if deep else 0
     report = explore(SCENARIOS["two_readers_and_two_mutations"].scenario, max_schedules=limit, samples=2_000)
+    explored.add(report)
     report.check()
     assert report.complete == deep
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))
-def test_a_rule_that_is_switched_off_is_noticed(name: str) -> None:
+def test_a_rule_that_is_switched_off_is_noticed(name: str, explored: Explored) -> None:
     mutant: Mutant = MUTANTS[name]
     entry = SCENARIOS[mutant.caught_by]
     with mutant.broken():
         report = explore(entry.scenario, max_schedules=ALL if entry.small else 0, samples=4_000, allow=entry.allow)
     assert report.violations, f"with {name}, {entry.name} was clean in {report.schedules} schedules"
+    explored.mutants += 1
