@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs races bench clean
+.PHONY: help demo test lint types docs races bench soak clean
 
 # An interpreter of your own choice, and what to pass on: make demo ARGS=--json
 PYTHON ?=
@@ -32,6 +32,9 @@ races: .venv/.stamp ## explore the schedules of the races suite in depth
 
 bench: .venv/.stamp ## measure, as ratios within one run
 	@.venv/bin/python -m bench $(ARGS)
+
+soak: .venv/.stamp ## run ten million operations in constant memory, and plot them
+	@.venv/bin/python -m bench.soak $(ARGS)
 
 clean: ## remove the environments and everything that was built
 	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \

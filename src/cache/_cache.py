@@ -222,7 +222,7 @@ class AsyncCache:
             tags: The tags that the entry rests on.
             default: Returned on a miss where there is no loader.
 
-        What concerns a load only, ``batch_loader``, ``ttl`` and ``tags``, is checked when the key is not stored.
+        What concerns a load only, all but ``key`` and ``default``, is checked when the key is not stored.
 
         Raises:
             TypeError: the key is not hashable, a loader cannot be called, or both loaders are given.
@@ -241,10 +241,10 @@ class AsyncCache:
             raise
         else:
             # The common case first: no guard, no load in progress, no deadline, the least recently used in order.
-            if entry.guard is None and not running and store.is_plain and (loader is None or callable(loader)):
+            if entry.guard is None and not running and store.is_plain:
                 entry.tick = store.tick = store.tick + 1.0
                 return entry.value
-            if self._loads.is_hit(entry) and (loader is None or callable(loader)):
+            if self._loads.is_hit(entry):
                 store.touch(entry)
                 return entry.value
         if loader is None and batch_loader is None:
@@ -290,8 +290,19 @@ class AsyncCache:
 
     def peek(self, key: Hashable, default: Any = None) -> Any:
         """The cached value of ``key``, or ``default``; loads, counts and promotes nothing."""
-        entry = self._peek(key)
-        return default if entry is None else entry.value
+        store = self._store
+        try:
+            entry = store.data.get(key)
+        except TypeError:
+            check_key(key)
+            raise
+        if entry is not None and entry.guard is None and not running:
+            if not store.reader_checks_exp or entry.exp > store.clock():
+                return entry.value
+        elif entry is None and not running:
+            return default
+        found = self._peek(key)
+        return default if found is None else found.value
 
     def __contains__(self, key: Hashable) -> bool:
         return self._peek(key) is not None
@@ -430,7 +441,7 @@ class AsyncCache:
         step.run(self._store.invalidate_all)
         late = await self._loads.cancel_all(LoadCancelled(f"The cache {self.name!r} was closed."), seconds)
         if late:
-            logger.warning("%r was closed, and %d loads are still running after %g s", self.name, len(late), seconds)
+            logger.warning("%r was closed; loads still running after %g s: %d", self.name, seconds, len(late))
 
     async def __aenter__(self) -> Self:
         return self

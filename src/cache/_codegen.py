@@ -98,6 +98,14 @@ def _arguments(shape: Shape) -> str:
     return f"({', '.join(args)}{',' if args else ''}), {{{', '.join(kwargs)}}}"
 
 
+def _call(shape: Shape) -> str:
+    """The arguments as they are written in a call."""
+    return ", ".join(
+        f"{name}={name}" if kind == Parameter.KEYWORD_ONLY else f"{_CALLED.get(kind, '')}{name}"
+        for name, kind, _ in shape.parameters
+    )
+
+
 def _components(shape: Shape, token: str) -> list[str]:
     kinds = {name: kind for name, kind, _ in shape.parameters}
     c = shape.prefix
@@ -119,16 +127,13 @@ def _components(shape: Shape, token: str) -> list[str]:
 
 def _key(shape: Shape, token: str) -> str:
     if shape.custom:
-        calls = []
-        for name, kind, _ in shape.parameters:
-            calls.append(f"{_CALLED.get(kind, '')}{name}" if kind != Parameter.KEYWORD_ONLY else f"{name}={name}")
-        return f"{shape.prefix}make_key({', '.join(calls)})"
+        return f"{shape.prefix}make_key({_call(shape)})"
     parts = _components(shape, token)
     return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
 def source_of(shape: Shape) -> str:
-    """The module that defines, for one signature, the wrapper, its key, its bound arguments, and a change of its dict.
+    """The module that defines what is `Generated` for one signature.
 
     The wrapper tests the common case first, in one line: an entry with no guard, and no load in progress whose frame
     would have to be asked for.
@@ -136,7 +141,7 @@ def source_of(shape: Shape) -> str:
     c = shape.prefix
     me = shape.instance
     free = [
-        "data", "store", "epoch", "running", "frame", "clock", "slow", "make_key", "types", "instances", "mint",
+        "data", "store", "epoch", "running", "frame", "clock", "slow", "look", "make_key", "types", "instances", "mint",
         "id", "tuple", "sorted", "misses",
     ]  # fmt: skip
     defaults = [f"default_{name}" for name, _, has_default in shape.parameters if has_default]
@@ -150,22 +155,22 @@ def source_of(shape: Shape) -> str:
         f"    def key({signature}):",
         *_indented(2, [f"{c}token = {c}mint({me})"] if me else []),
         f"        return {_key(shape, f'{c}token')}",
+        f"    def peek({signature}):",
+        *_indented(2, _glance(shape)),
+        f"        return {c}look({_call(shape)})",
         f"    def bound({signature}):",
         f"        return {{{bound}}}",
         f"    def rebind({c}new):",
         f"        nonlocal {c}data",
         f"        {c}data = {c}new",
-        "    return cached, key, bound, rebind",
+        "    return cached, key, peek, bound, rebind",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _hit(shape: Shape) -> list[str]:
     c = shape.prefix
-    me = shape.instance
-    mine = f" and {c}seen[0]() is {me}" if me else ""
-    in_time = f" and {c}entry.exp > {c}clock()" if shape.has_ttl else ""
-    unread = f" and not {c}running" if shape.track else ""
+    mine, in_time, unread = _conditions(shape)
     unframed = f" and (not {c}running or {c}frame() is None)" if shape.track else ""
     alive = f"({c}guard is None or {c}guard.seen is {c}epoch.now or {c}guard.renew())"
     touch = [f"{c}entry.tick = {c}store.tick = {c}store.tick + 1.0"]
@@ -174,14 +179,35 @@ def _hit(shape: Shape) -> list[str]:
     served = _indented(1, [*touch, f"return {c}entry.value"])
     common = [f"if {c}entry.guard is None and use_cache{unread}{mine}{in_time}:", *served]
     full = [f"{c}guard = {c}entry.guard", f"if use_cache and {alive}{unframed}{mine}{in_time}:", *served]
-    find = [f"{c}seen = {c}instances[{c}id({me})]"] if me else []
+    return [*_find(shape), *_indented(1, full if shape.has_tags else common + full)]
+
+
+def _glance(shape: Shape) -> list[str]:
+    """What `_hit` does in the common case, for a read that counts nothing."""
+    c = shape.prefix
+    mine, in_time, unread = _conditions(shape)
+    lines = [f"if {c}entry.guard is None{unread}{mine}{in_time}:", f"    return {c}entry.value"]
+    return [*_find(shape), *_indented(1, lines)]
+
+
+def _conditions(shape: Shape) -> tuple[str, str, str]:
+    c = shape.prefix
+    mine = f" and {c}seen[0]() is {shape.instance}" if shape.instance else ""
+    in_time = f" and {c}entry.exp > {c}clock()" if shape.has_ttl else ""
+    unread = f" and not {c}running" if shape.track else ""
+    return mine, in_time, unread
+
+
+def _find(shape: Shape) -> list[str]:
+    """Look the entry up; what follows is the block of ``else``."""
+    c = shape.prefix
+    find = [f"{c}seen = {c}instances[{c}id({shape.instance})]"] if shape.instance else []
     return [
         "try:",
         *_indented(1, [*find, f"{c}entry = {c}data[{_key(shape, f'{c}seen[1]')}]"]),
         f"except {c}misses:",
         "    pass",
         "else:",
-        *_indented(1, full if shape.has_tags else common + full),
     ]
 
 
@@ -198,10 +224,11 @@ def _compile(shape: Shape) -> CodeType:
 
 
 class Generated(NamedTuple):
-    """What is generated for one signature: the wrapper, its key, its bound arguments, and a change of its dict."""
+    """What is generated for one signature; ``rebind`` tells it of another dict."""
 
     cached: Callable[..., Any]
     key: Callable[..., Any]
+    peek: Callable[..., Any]
     bound: Callable[..., dict[str, Any]]
     rebind: Callable[[dict[Any, Any]], None]
 

@@ -176,6 +176,10 @@ class Flight(Lease):
             self.fail(error)
             return
         if task.done():
+            if (
+                self.state != DONE
+            ):  # the stack was too full to say what went wrong: the loop calls from the bottom of it
+                self.loop.call_soon(self._ended, task)
             return
         self.task = task
         if not self.has_begun:  # whoever cancels it before its first step must not leave its waiters waiting
@@ -184,12 +188,12 @@ class Flight(Lease):
             task.cancel()
 
     async def _run(self) -> None:
-        self.has_begun = True
-        if self.task is not None:
-            self.task.remove_done_callback(self._ended)
-        frame.set(self)
-        recipe = self.recipe
         try:
+            self.has_begun = True
+            if self.task is not None:
+                self.task.remove_done_callback(self._ended)
+            frame.set(self)
+            recipe = self.recipe
             value = recipe.load()
             if type(value) is CoroutineType or isawaitable(value):
                 value = await value
@@ -206,6 +210,9 @@ class Flight(Lease):
             self.fail(error)
         except (KeyboardInterrupt, SystemExit) as error:
             self.fail(error)
+            task = asyncio.current_task()
+            if task is not None:  # which keeps the interrupt too, and would report that nobody has asked for it
+                task.add_done_callback(asyncio.Task.exception)
             raise
         except BaseException as error:  # noqa: BLE001 - the loader's own: it belongs to those who wait
             self.fail(error)
@@ -215,15 +222,18 @@ class Flight(Lease):
 
     def land(self, value: Any, ttl: float | None, tags: tuple[str, ...] = ()) -> None:
         """The load has a result."""
-        with step:
-            if self.state == DONE:
-                return
-            self.decide(tags)
-            self.loads.store.finish(self, value, ttl, replaces=self.anew)
-            waiters = self._conclude()
-        for future in waiters:
-            if not future.done():
-                future.set_result(value)
+        waiters: dict[asyncio.Future[Any], None] = {}
+        try:
+            with step:
+                if self.state == DONE:
+                    return
+                self.decide(tags)
+                self.loads.store.finish(self, value, ttl, replaces=self.anew)
+                waiters = self._conclude()
+        finally:  # the end of the step begins other loads, and may raise what that raises
+            for future in waiters:
+                if not future.done():
+                    future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
         """The load has failed: every waiter gets the very error, but for two that no future can pass on."""
@@ -254,10 +264,11 @@ class Flight(Lease):
         if trouble is not None:
             logger.error("The error of the load of %s could not be kept", self.title, exc_info=trouble)
 
-    def _ended(self, _: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         self.loads.flying.discard(self)
         self.task = None
-        self.fail(LoadCancelled(f"The load of {self.title} was cancelled before it began."))
+        error = None if task.cancelled() else task.exception()
+        self.fail(error or LoadCancelled(f"The load of {self.title} was cancelled before it began."))
 
     @property
     def title(self) -> str:

@@ -86,14 +86,15 @@ class Step:
     def _settle(self) -> list[tuple[Exception, Change, tuple[Any, ...]]]:
         """Do what was put off to the end of the step, and give back what failed."""
         failed: list[tuple[Exception, Change, tuple[Any, ...]]] = []
-        while self._put_off:
+        while self._put_off or self.queued:
+            if self.queued:
+                self.queued.pop(0).resume()
+                continue
             change, args = self._put_off.pop(0)
             try:
                 change(*args)
             except Exception as error:  # noqa: BLE001 - logged when no handler of a stranger is under the lock
                 failed.append((error, change, args))
-        while self.queued:
-            self.queued.pop(0).resume()
         return failed
 
     def _launch(self, launches: Iterator[Launchable]) -> None:

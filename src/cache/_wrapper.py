@@ -28,6 +28,9 @@ MARK = "__cached__"
 WILDCARD = Sentinel("wildcard")
 
 
+_PEEK = "The cached result for these arguments, or None; loads, counts and promotes nothing."
+
+
 class CacheInfo(NamedTuple):
     """As `functools.lru_cache` reports it; ``get_metrics()`` says more."""
 
@@ -82,19 +85,20 @@ class Cached:
         )
         names = {
             "data": store.data, "store": store, "epoch": epoch, "running": running, "frame": frame.get,
-            "clock": store.clock, "slow": self.slow, "make_key": key, "types": _types,
+            "clock": store.clock, "slow": self.slow, "look": self._look, "make_key": key, "types": _types,
             "instances": calls.instances.tokens, "mint": calls.instances.mint,
             "id": id, "tuple": tuple, "sorted": sorted, "misses": (KeyError, *UNHASHABLE),
         }  # fmt: skip
         defaults = {p.name: p.default for p in calls.parameters if p.default is not Parameter.empty}
         globals_ = getattr(inspect.unwrap(function), "__globals__", {})
-        self.call, calls.key, self._bound, store.rebind = generate(shape, names, defaults, globals_)
+        self.call, calls.key, peek, self._bound, store.rebind = generate(shape, names, defaults, globals_)
         calls.wrapper = self.call
         functools.update_wrapper(self.call, function)
+        peek.__name__, peek.__qualname__, peek.__doc__ = "peek", f"{self.name}.peek", _PEEK
         attributes = {
             MARK: self, "__signature__": calls.signature, "cache": cache, "cache_key": self.key_of,
             "invalidate_cache": self.invalidate, "clear_cache": cache.clear, "get_metrics": cache.get_metrics,
-            "refresh": self.refresh, "peek": self.peek, "cache_info": self.cache_info,
+            "refresh": self.refresh, "peek": peek, "cache_info": self.cache_info,
             "cache_clear": cache.clear, "cache_parameters": self.cache_parameters,
         }  # fmt: skip
         for name, value in attributes.items():
@@ -176,9 +180,9 @@ class Cached:
         self.calls.check(args, kwargs)
         return await self.call(*args, **kwargs, use_cache=False)
 
-    def peek(self, /, *args: Any, **kwargs: Any) -> Any:
-        """The cached result of ``f(*args, **kwargs)`` or None; loads, counts and promotes nothing."""
-        return self.cache.peek(self.key_of(*args, **kwargs))
+    def _look(self, /, *args: Any, **kwargs: Any) -> Any:
+        """A peek that was not a plain hit."""
+        return self.cache.peek(self.calls.key_named(args, kwargs))
 
     def cache_info(self) -> CacheInfo:
         """Hits, misses, maxsize and currsize, as `functools.lru_cache` reports them."""

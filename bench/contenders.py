@@ -1,0 +1,156 @@
+"""Contenders: the caches that are compared, each behind the same few functions. Lives in the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+#: Seconds after which nothing in a benchmark expires.
+LIFE = 3600
+
+Decorate = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What one library offers.
+
+    ``lru``, ``ttl`` and ``method`` make, for a number of entries, a decorator of ``async def`` functions; ``core``
+    makes a cache with ``get(key, loader=..., batch_loader=...)``. None is what the library does not have.
+    """
+
+    lru: Callable[[int], Decorate] | None = None
+    ttl: Callable[[int], Decorate] | None = None
+    method: Callable[[int], Decorate] | None = None
+    core: Callable[..., Any] | None = None
+
+
+def _ours() -> Contender:
+    # The former version has the same names.
+    cache = import_module("cache")
+    return Contender(
+        lru=lambda size: cache.AsyncLRU(maxsize=size),
+        ttl=lambda size: cache.AsyncTTL(time_to_live=LIFE, maxsize=size),
+        method=lambda size: cache.AsyncLRU(maxsize=size),
+        core=cache.AsyncCache,
+    )
+
+
+def _untracked() -> Contender:
+    cache = import_module("cache")
+    return Contender(
+        lru=lambda size: cache.AsyncLRU(maxsize=size, track=False),
+        ttl=lambda size: cache.AsyncTTL(time_to_live=LIFE, maxsize=size, track=False),
+        method=lambda size: cache.AsyncLRU(maxsize=size, track=False),
+        core=lambda **options: cache.AsyncCache(track=False, **options),
+    )
+
+
+def _s3fifo() -> Contender:
+    cache = import_module("cache")
+    return Contender(
+        lru=lambda size: cache.AsyncLRU(maxsize=size, policy="s3fifo"),
+        ttl=lambda size: cache.AsyncTTL(time_to_live=LIFE, maxsize=size, policy="s3fifo"),
+        core=lambda **options: cache.AsyncCache(policy="s3fifo", **options),
+    )
+
+
+def _async_lru() -> Contender:
+    decorator = import_module("async_lru").alru_cache
+    return Contender(
+        lru=lambda size: decorator(maxsize=size),
+        ttl=lambda size: decorator(maxsize=size, ttl=LIFE),
+        method=lambda size: decorator(maxsize=size),
+    )
+
+
+def _cachetools_async() -> Contender:
+    stores, decorators = import_module("cachetools"), import_module("cachetools_async")
+
+    def method(size: int) -> Decorate:
+        store = stores.LRUCache(size)
+        decorate: Decorate = decorators.cachedmethod(lambda _: store)
+        return decorate
+
+    return Contender(
+        lru=lambda size: decorators.cached(stores.LRUCache(size)),
+        ttl=lambda size: decorators.cached(stores.TTLCache(size, LIFE)),
+        method=method,
+    )
+
+
+def _cachebox() -> Contender:
+    library = import_module("cachebox")
+    return Contender(
+        lru=lambda size: library.cached(library.LRUCache(size)),
+        ttl=lambda size: library.cached(library.TTLCache(size, LIFE)),
+    )
+
+
+def _aiocache() -> Contender:
+    # It knows no bound, and loads once for each caller unless it is told that a load takes at most so long.
+    decorator = import_module("aiocache").cached
+    return Contender(lru=lambda _: decorator(), ttl=lambda _: decorator(ttl=LIFE))
+
+
+def _cashews() -> Contender:
+    library = import_module("cashews")
+
+    def decorate(size: int, ttl: int | None) -> Decorate:
+        cache = library.Cache()
+        cache.setup(f"mem://?size={size}")
+        decorator: Decorate = cache(ttl=ttl)
+        return decorator
+
+    return Contender(lru=lambda size: decorate(size, None), ttl=lambda size: decorate(size, LIFE))
+
+
+def _theine() -> Contender:
+    library = import_module("theine")
+    return Contender(
+        lru=lambda size: library.Memoize(size, None),
+        ttl=lambda size: library.Memoize(size, timedelta(seconds=LIFE)),
+    )
+
+
+OURS = "async-cache"
+UNTRACKED = "async-cache, track=False"
+S3FIFO = 'async-cache, policy="s3fifo"'
+FORMER = "async-cache 2.0.3"
+REFERENCES = "reference implementations"
+
+CONTENDERS: dict[str, Callable[[], Contender]] = {
+    OURS: _ours,
+    UNTRACKED: _untracked,
+    S3FIFO: _s3fifo,
+    "async-lru": _async_lru,
+    "cachetools-async": _cachetools_async,
+    "cachebox": _cachebox,
+    "theine": _theine,
+    "aiocache": _aiocache,
+    "cashews": _cashews,
+    FORMER: _ours,
+    REFERENCES: Contender,
+}
+
+#: Every other library, but for our own former version.
+PEERS = ("async-lru", "cachetools-async", "cachebox", "theine", "aiocache", "cashews")
+
+
+def imports_of(name: str) -> str:
+    """What a contender needs to see beside the installed packages: which of those called ``cache``, or what else."""
+    special = {FORMER: "former", REFERENCES: "references"}
+    return special.get(name, "none" if name in PEERS else "ours")
+
+
+def impossible(*_: object, **__: object) -> Any:
+    """Stands for what a library does not have.
+
+    Raises:
+        LookupError: always.
+
+    """
+    raise LookupError("it has nothing of the kind")

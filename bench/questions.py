@@ -1,0 +1,132 @@
+"""Questions: which contests are held, and what is promised of their outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.contenders import FORMER, OURS, PEERS, S3FIFO, UNTRACKED
+from bench.rounds import Contest
+
+#: What stands for the same work without a cache, and for the fastest of the other libraries.
+BARE, BEST_PEER = "bare", "best peer"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound of one ratio, or of milliseconds.
+
+    Either our time is ``most`` times that of ``other``, or that of ``other`` is ``least`` times ours, or ours is
+    ``milliseconds``. Two bounds are those on Python 3.11 and on newer ones.
+    """
+
+    other: str = BARE
+    most: float | tuple[float, float] | None = None
+    least: float | None = None
+    milliseconds: float | None = None
+
+    def bound(self, version: str) -> float:
+        """The bound for one version of Python."""
+        bound = next(bound for bound in (self.most, self.least, self.milliseconds) if bound is not None)
+        return bound[version != "3.11"] if isinstance(bound, tuple) else bound
+
+
+@dataclass(frozen=True)
+class Question:
+    """A contest, with what is promised of it; ``bare`` says what it is like without a cache."""
+
+    what: str
+    contest: Contest
+    targets: tuple[Target, ...] = ()
+    bare: str = "floor"
+
+    def brief(self) -> Question:
+        """The same with few entrants where many would take long: us, and those of whom something is promised."""
+        contest = self.contest
+        if contest.case == "hit":
+            return self
+        named = {target.other for target in self.targets}
+        kept = tuple(name for name in contest.entrants if name == OURS or name in named)
+        return replace(self, contest=replace(contest, entrants=kept))
+
+
+def _floor(older: float, newer: float | None = None) -> Target:
+    """So many times the floor at most, on Python 3.11 and on newer ones."""
+    return Target(most=older if newer is None else (older, newer))
+
+
+ALL = (OURS, *PEERS, FORMER)
+
+
+def _hit(
+    what: str, shape: str, *targets: Target, keep: str = "lru", entrants: tuple[str, ...] = (OURS, *PEERS)
+) -> Question:
+    return Question(what, Contest("hit", entrants, {"shape": shape, "keep": keep}), targets)
+
+
+def _herd(size: int, entrants: tuple[str, ...], loop: str, *, heavy: bool = False) -> Question:
+    contest = Contest("herd", entrants, {"size": size}, loop, heavy)
+    what = f"herd of {size:,} callers" + on(loop)
+    return Question(what, contest, (Target(most=1.5),), bare="gather")
+
+
+def _miss(loop: str) -> Question:
+    targets = (Target("async-lru", most=0.9),)
+    return Question("miss whose load suspends once" + on(loop), Contest("miss", ALL, loop=loop), targets, bare="task")
+
+
+def _batch(what: str, **options: Any) -> Question:
+    contest = Contest("batch", (OURS, FORMER), {"size": 100, **options})
+    return Question(what, contest, (Target(FORMER, least=3.0),), bare="")
+
+
+def _decorate(what: str, *, new: bool) -> Question:
+    contest = Contest("decorate", (OURS, "async-lru", "cachetools-async"), {"new": new})
+    return Question(what, contest, (Target(milliseconds=0.3),), bare="wraps")
+
+
+def on(loop: str) -> str:
+    """The loop, where it is not that of asyncio."""
+    return "" if loop == "asyncio" else f", {loop}"
+
+
+HITS = (
+    _hit(
+        "LRU hit, one argument",
+        "one argument",
+        _floor(1.7, 1.9),
+        Target(BEST_PEER, least=2.7),
+        Target(FORMER, least=25.0),
+        entrants=ALL,
+    ),
+    _hit("the same, `track=False`", "one argument", _floor(1.5), entrants=(UNTRACKED,)),
+    _hit('the same, `policy="s3fifo"`', "one argument", entrants=(S3FIFO,)),
+    _hit(
+        "TTL hit, one argument",
+        "one argument",
+        _floor(2.3, 2.6),
+        Target(BEST_PEER, least=2.5),
+        keep="ttl",
+        entrants=ALL,
+    ),
+    _hit("LRU hit, two arguments", "two arguments", _floor(2.4, 2.7)),
+    _hit("TTL hit, two arguments", "two arguments", _floor(2.9, 3.2), keep="ttl"),
+    _hit("LRU hit, keyword call", "keyword"),
+    _hit("LRU hit, method", "method"),
+    _hit("`peek` of a wrapper", "peek", _floor(1.0), entrants=(OURS,)),
+    _hit("`AsyncCache.peek`", "core peek", _floor(1.0), entrants=(OURS,)),
+    _hit("`AsyncCache.get` hit", "core", _floor(2.0), entrants=(OURS, FORMER)),
+)
+
+LOADS = (
+    _miss("asyncio"),
+    _miss("uvloop"),
+    _herd(1_000, ALL, "asyncio"),
+    _herd(1_000, ALL, "uvloop"),
+    _herd(100_000, (OURS, "async-lru"), "asyncio", heavy=True),
+    _herd(100_000, (OURS, "async-lru"), "uvloop", heavy=True),
+    _batch("batch of 100 keys"),
+    _batch("batch of 100 keys, `batch_window_ms=0`", batch_window_ms=0),
+    _decorate("decorating, a known signature", new=False),
+    _decorate("decorating, a new signature", new=True),
+)

@@ -1,0 +1,131 @@
+"""The report: every promise with what was measured of it, and then every contender."""
+
+from __future__ import annotations
+
+import os
+import platform
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.contenders import FORMER, PEERS
+from bench.environments import PINS, TOP
+from bench.questions import Question
+from bench.rounds import Outcome
+from bench.table import table
+from bench.verdicts import Line, short
+
+#: What was measured of each question, by the version of Python.
+Outcomes = Mapping[Question, Mapping[str, Outcome]]
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench`. **Only ratios mean anything**, and only those within one row: every figure is the median of
+ratios of two times that were taken next to each other, with its quartiles in brackets. Contenders are processes of
+their own that share one core and take turns, round by round; where chance decides how things lie in memory, each is
+started several times. Time is what the process spends on the processor, so that other work on the machine is in no
+figure. Nothing is compared before it has given the same answers as async-cache.
+
+- **Floor**: an `async def` around one look into a dict. No Python coroutine that finds something can take less.
+{peers}
+- **{former}**: the former version of this library.
+
+{machine}
+"""
+
+CONTENDERS = """\
+Times as multiples of our own: 3 is three times as long. Empty: it has nothing of the kind, or does not give the same
+answers. A miss suspends once and stores into a full cache; every caller of a herd asks for the same new key."""
+
+#: Where the soak leaves its plot.
+PLOT = TOP / "docs" / "soak.png"
+OVER_TIME = """\
+`make soak` does ten million operations on one cache: reads, writes, expiries, invalidations by key and by tag, nested
+functions and cancelled callers.
+
+![Memory and latency of ten million operations](soak.png)"""
+
+
+def document(lines: Sequence[Line], outcomes: Outcomes, sections: Mapping[str, str], versions: Sequence[str]) -> str:
+    """All of it, as Markdown."""
+    parts = [_head(), "## Targets\n", targets(lines, versions), "", _verdict(lines)]
+    if outcomes:
+        parts += ["\n## All contenders\n", CONTENDERS]
+        for version in versions:
+            parts += [f"\n### Python {version}\n", contenders(outcomes, version)]
+        parts += ["", *(_item(reason) for reason in missing(outcomes))]
+    for name, section in sections.items():
+        parts += [f"\n## {name}\n", section]
+    if PLOT.is_file():
+        parts += ["\n## Over time\n", OVER_TIME]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def targets(lines: Sequence[Line], versions: Sequence[str]) -> str:
+    """The table of everything that is promised."""
+    head = ["what", "target", *(f"Python {version}" for version in versions)]
+    return table(head, [[line.what, line.target, *(_cell(line, version) for version in versions)] for line in lines])
+
+
+def contenders(outcomes: Outcomes, version: str) -> str:
+    """The table of everybody who took part, as multiples of our own time."""
+    others = (*PEERS, FORMER)
+    rows = []
+    for question, by_version in outcomes.items():
+        if version not in by_version:
+            continue
+        times = by_version[version].times
+        own = times[question.contest.entrants[0]]
+        cells = [short(times[name].over(own).median) if name in times else "" for name in others]
+        rows.append([question.what, _duration(own.median), *cells])
+    return table(["what", "async-cache takes", *others], rows)
+
+
+def missing(outcomes: Outcomes) -> list[str]:
+    """Why contenders are missing from a contest that they were entered for."""
+    reasons: dict[str, list[str]] = {}
+    for question, by_version in outcomes.items():
+        for version, outcome in by_version.items():
+            for name, reason in outcome.missing.items():
+                reasons.setdefault(f"{question.what}: {name} {reason}", []).append(version)
+    return [f"{reason} (Python {', '.join(versions)})" for reason, versions in reasons.items()]
+
+
+def _head() -> str:
+    """What the figures mean, and where they were taken."""
+    pins = [line for line in (PINS / "peers.txt").read_text(encoding="utf-8").splitlines() if "==" in line]
+    named = [pin.split(";")[0].replace("==", " ") for pin in pins if not pin.startswith(("uvloop", "cachetools=="))]
+    peers = _item(f"**Best peer**: the fastest of {', '.join(named)}.")
+    return HEAD.format(peers=peers, former=FORMER, machine=_machine())
+
+
+def _verdict(lines: Sequence[Line]) -> str:
+    """How many of the promises are kept."""
+    cells = [cell for line in lines for cell in line.cells.values() if cell.met is not None]
+    met = sum(1 for cell in cells if cell.met)
+    return f"{met} of {len(cells)} targets are met."
+
+
+def _item(text: str) -> str:
+    return textwrap.fill(text, 118, initial_indent="- ", subsequent_indent="  ")
+
+
+def _cell(line: Line, version: str) -> str:
+    return str(line.cells[version]) if version in line.cells else ""
+
+
+def _duration(nanoseconds: float) -> str:
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if nanoseconds >= size:
+            return f"{short(nanoseconds / size)} {unit}"
+    return f"{short(nanoseconds)} ns"
+
+
+def _machine() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    model = platform.machine()
+    if cpuinfo.is_file():
+        named = [line for line in cpuinfo.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+        model = named[0].split(":")[1].strip() if named else model
+    return f"Taken on {platform.system()}, {model}, {os.cpu_count()} cores."

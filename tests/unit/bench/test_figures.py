@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from bench.questions import BEST_PEER, Question, Target
+from bench.rounds import Contest, Outcome, Spread, Times
+from bench.table import table
+from bench.verdicts import lines_of, short
+
+CONTEST = Contest("hit", ("async-cache", "async-lru", "cachebox"))
+
+
+def _outcome() -> dict[str, Outcome]:
+    times = {
+        "async-cache": Times(own=[10.0, 12.0, 20.0], bare=[5.0, 6.0, 10.0]),
+        "async-lru": Times(own=[40.0, 48.0, 80.0]),
+        "cachebox": Times(own=[30.0, 36.0, 60.0]),
+    }
+    return {"3.11": Outcome(times, {}), "3.13": Outcome(times, {})}
+
+
+def test_a_ratio_is_taken_within_each_round() -> None:
+    slow_round = Times(own=[10.0, 100.0], bare=[5.0, 50.0])
+    assert slow_round.over_bare() == Spread(2.0, 2.0, 2.0)
+
+
+def test_one_value_has_no_spread() -> None:
+    assert Spread.of([3.0]) == Spread(3.0, 3.0, 3.0)
+
+
+def test_each_target_is_judged_by_its_own_bound_on_each_version() -> None:
+    targets = (Target(most=(1.9, 2.1)), Target(BEST_PEER, least=3.5), Target("async-lru", most=0.5))
+    floor, peer, other = lines_of(Question("hit", CONTEST, targets), _outcome())
+    assert {version: cell.met for version, cell in floor.cells.items()} == {"3.11": False, "3.13": True}
+    assert floor.target == "≤ 1.9 / 2.1 x floor"
+    assert "cachebox" in peer.cells["3.11"].text
+    assert peer.cells["3.11"].met is False
+    assert other.cells["3.11"].met is True
+
+
+def test_where_nothing_is_promised_there_is_no_verdict() -> None:
+    (line,) = lines_of(Question("hit", CONTEST), _outcome())
+    assert line.cells["3.11"].met is None
+    assert str(line.cells["3.11"]) == "2.00 (2.00-2.00)"
+
+
+def test_who_did_not_take_part_is_not_measured() -> None:
+    (line,) = lines_of(Question("hit", CONTEST, (Target("theine", most=1.0),)), _outcome())
+    assert (line.cells["3.11"].text, line.cells["3.11"].met) == ("not measured", None)
+
+
+def test_milliseconds_are_judged_as_such() -> None:
+    (line,) = lines_of(Question("hit", CONTEST, (Target(milliseconds=0.3),)), _outcome())
+    assert line.cells["3.11"].met is True
+
+
+def test_a_figure_has_three_digits() -> None:
+    assert [short(value) for value in (1.234, 12.34, 1234.0)] == ["1.23", "12.3", "1,234"]
+
+
+def test_columns_are_aligned() -> None:
+    assert table(["a", "long"], [["xyz", "1"]]).splitlines() == ["| a   | long |", "|-----|------|", "| xyz | 1    |"]

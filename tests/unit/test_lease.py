@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from typing import Any
+
+import pytest
+
+from cache._entry import make_entry
+from cache._lease import DONE, MANY, QUEUED, RUNNING, Lease, current_frame, frame, running
+from cache._step import step
+from cache._tags import ALL, Domain, Keyspace, Namespace
+from cache._window import Window
+from cache.testing import FakeClock
+
+Begin = Callable[..., Lease]
+
+
+@pytest.fixture
+def space(clock: FakeClock) -> Keyspace:
+    return Keyspace("cache", clock)
+
+
+@pytest.fixture
+def begin(space: Keyspace) -> Iterator[Begin]:
+    """Begins loads, and ends those that the test leaves."""
+    begun: list[Lease] = []
+
+    def begin(key: object = "k", *, within: Keyspace = space, **options: Any) -> Lease:
+        lease = Lease(within, key, **options)
+        lease.start()
+        begun.append(lease)
+        return lease
+
+    yield begin
+    for lease in begun:
+        lease.close()
+
+
+def mutate(domain: Domain, name: object, clock: FakeClock) -> Window:
+    window = Window(((domain, name),), clock)
+    window.begin()
+    return window
+
+
+def answers(lease: Lease) -> tuple[bool, bool, bool]:
+    return lease.clean, lease.joinable, lease.chained
+
+
+FINE = (True, True, False)
+DETACHED = (True, False, False)
+DIRTIED = (False, False, False)
+SPOILED = (False, False, True)
+
+
+# -- its life --------------------------------------------------------------------------------------------------
+
+
+class Launched(Lease):
+    launches = 0
+
+    def launch(self) -> None:
+        self.launches += 1
+
+
+def test_a_load_is_launched_when_the_step_in_which_it_begins_is_over(space: Keyspace) -> None:
+    lease = Launched(space, "k")
+    assert (lease.state, lease.joinable) == (QUEUED, False)
+    with step:
+        lease.begin()
+        assert (lease.state, lease.joinable) == (RUNNING, True)
+        assert lease.launches == 0
+    assert lease.launches == 1
+    lease.close()
+    assert lease.state == DONE
+
+
+def test_a_load_that_begins_while_nothing_changes_is_clean_and_may_be_joined(begin: Begin) -> None:
+    assert answers(begin()) == FINE
+
+
+@pytest.mark.parametrize("name", ["k", ALL])
+def test_a_load_that_begins_during_a_mutation_of_its_key_is_spoiled(
+    space: Keyspace, begin: Begin, clock: FakeClock, name: object
+) -> None:
+    window = mutate(space, name, clock)
+    assert answers(begin("k")) == SPOILED
+    window.end(0, succeeded=True)
+    assert answers(begin("k")) == FINE
+
+
+def test_a_load_that_begins_during_a_mutation_of_one_of_its_tags_is_spoiled(begin: Begin, clock: FakeClock) -> None:
+    tags = Namespace("n")
+    window = mutate(tags, "b", clock)
+    assert answers(begin(names=((tags, "a"), (tags, "b")))) == SPOILED
+    assert answers(begin(names=((tags, "a"),))) == FINE
+    window.end(0, succeeded=True)
+
+
+def test_a_tracked_load_is_among_those_in_progress_until_it_ends(begin: Begin) -> None:
+    tracked, untracked = begin(), begin(tracked=False)
+    assert tracked in running
+    assert untracked not in running
+    tracked.close()
+    assert not running
+
+
+def test_a_load_that_has_ended_rests_on_nothing_and_keeps_nobody(begin: Begin) -> None:
+    tags = Namespace("n")
+    reader, parent = begin("reader"), begin("parent")
+    lease = begin(names=((tags, "t"),), parent=parent)
+    tag = tags.tag("t")
+    lease.above["waiter"] = reader
+    gone = weakref.ref(reader)
+    lease.close()
+    lease.close()
+    assert not tag.readers
+    assert not lease.tags
+    assert (lease.above, lease.parent) == ({}, None)
+    tags.kill("t")
+    assert lease.clean
+    assert gone() is reader
+
+
+def test_what_a_load_reads_when_it_has_ended_does_not_count(begin: Begin, clock: FakeClock) -> None:
+    lease, other = begin(), Keyspace("other", clock)
+    lease.close()
+    lease.rest_on((other.tag("t"),), 5.0)
+    lease.rest_on_key(other, "k")
+    assert not lease.tags
+    assert lease.deadline == math.inf
+
+
+def test_the_frame_of_a_context_is_its_load_until_that_ends(begin: Begin) -> None:
+    lease = begin()
+
+    def look() -> None:
+        assert current_frame() is None
+        frame.set(lease)
+        assert current_frame() is lease
+        lease.close()
+        assert current_frame() is None
+
+    copy_context().run(look)
+    assert current_frame() is None
+
+
+# -- what it rests on ------------------------------------------------------------------------------------------
+
+
+def test_a_load_is_dirty_when_one_of_its_tags_is_invalidated(begin: Begin) -> None:
+    tags = Namespace("n")
+    lease = begin(names=((tags, "a"), (tags, "b")))
+    tags.invalidate("c")
+    assert answers(lease) == FINE
+    tags.invalidate("b")
+    assert answers(lease) == DIRTIED
+
+
+@pytest.mark.parametrize("name", ["inner", ALL])
+def test_a_load_is_dirty_when_a_key_it_has_read_is_invalidated(begin: Begin, clock: FakeClock, name: object) -> None:
+    lease, other = begin(), Keyspace("other", clock)
+    lease.rest_on_key(other, "inner")
+    assert answers(lease) == FINE
+    other.kill("another")
+    assert answers(lease) == FINE
+    other.kill(name)
+    assert answers(lease) == DIRTIED
+
+
+def test_a_load_that_reads_a_key_during_a_mutation_of_it_is_spoiled(begin: Begin, clock: FakeClock) -> None:
+    lease, other = begin(), Keyspace("other", clock)
+    window = mutate(other, "inner", clock)
+    lease.rest_on_key(other, "inner")
+    assert answers(lease) == SPOILED
+    window.end(0, succeeded=True)
+
+
+def test_a_load_that_reads_what_has_died_is_dirty(begin: Begin) -> None:
+    tags, lease = Namespace("n"), begin()
+    tag = tags.tag("t")
+    tags.kill("t")
+    lease.rest_on((tag,))
+    assert answers(lease) == DIRTIED
+
+
+def test_an_untracked_load_rests_on_nothing_that_it_reads(begin: Begin, clock: FakeClock) -> None:
+    lease, other = begin(tracked=False), Keyspace("other", clock)
+    lease.rest_on_key(other, "inner")
+    lease.rest_on((), 5.0)
+    other.kill("inner")
+    assert answers(lease) == FINE
+    assert lease.deadline == math.inf
+
+
+def test_a_load_is_good_no_longer_than_what_it_has_read(begin: Begin, clock: FakeClock) -> None:
+    lease = begin()
+    for exp in (9.0, 5.0, 7.0, math.inf):
+        lease.rest_on_entry(make_entry("inner", 1, exp, (), reader_checks_exp=False), clock)
+    assert lease.deadline == 5.0
+
+
+def test_a_deadline_on_another_clock_is_the_same_time_away(begin: Begin, clock: FakeClock) -> None:
+    lease, other = begin(), FakeClock(1_000.0)
+    clock.advance(10.0)
+    lease.rest_on((), 1_003.0, other)
+    assert lease.deadline == 13.0
+
+
+def test_a_load_inherits_the_tags_of_an_entry_that_it_reads(begin: Begin, clock: FakeClock) -> None:
+    tags, lease = Namespace("n"), begin()
+    lease.rest_on_entry(make_entry("inner", 1, math.inf, (tags.tag("t"),), reader_checks_exp=False), clock)
+    tags.invalidate("t")
+    assert answers(lease) == DIRTIED
+
+
+@pytest.mark.parametrize("read", [0, 1, 10 * MANY - 1])
+def test_a_load_that_has_read_many_keys_forgets_none_and_does_not_grow(
+    begin: Begin, clock: FakeClock, read: int
+) -> None:
+    lease, other = begin(), Keyspace("other", clock)
+    for key in range(10 * MANY):
+        lease.rest_on_key(other, key)
+    assert len(lease.tags) <= MANY
+    assert answers(lease) == FINE
+    other.kill(read)
+    assert answers(lease) == DIRTIED
+
+
+def test_a_load_that_has_read_many_caches_forgets_none_and_does_not_grow(begin: Begin, clock: FakeClock) -> None:
+    lease = begin()
+    others = [Keyspace(f"other {n}", clock) for n in range(20)]
+    for key in range(MANY):
+        for other in others:
+            lease.rest_on_key(other, key)
+            assert len(lease.tags) <= MANY
+    others[13].kill(200)
+    assert answers(lease) == DIRTIED
