@@ -69,6 +69,9 @@ class World:
     async def slow(self, use_cache: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return "slow", use_cache, args, kwargs
 
+    def look(self, *args: Any, **kwargs: Any) -> Any:
+        return "look", args, kwargs
+
     def make_key(self, *args: Any, **kwargs: Any) -> Any:
         self.made.append((args, kwargs))
         return "made", args, tuple(kwargs.items())

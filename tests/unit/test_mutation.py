@@ -11,7 +11,7 @@ import pytest
 
 from cache import AsyncCache
 from cache._mutation import AMBIGUOUS_LINGER, check_linger, default_linger
-from cache._window import enclosing
+from cache._window import enclosing, mutation
 from cache.testing import FakeClock
 
 # -- how long the targets stay uncached ------------------------------------------------------------------------
@@ -102,6 +102,7 @@ def test_entry_drops_and_what_is_inside_is_enclosed(cache: AsyncCache) -> None:
         assert "k" not in cache
         assert len(list(enclosing())) == 1
     assert not list(enclosing())
+    assert mutation.get() is None
 
 
 async def test_an_async_with_is_the_same(cache: AsyncCache) -> None:
@@ -109,6 +110,7 @@ async def test_an_async_with_is_the_same(cache: AsyncCache) -> None:
         assert "k" not in cache
         assert len(list(enclosing())) == 1
     assert not list(enclosing())
+    assert mutation.get() is None
     assert await is_stored(cache)
 
 
@@ -214,3 +216,4 @@ def test_nested_mutations_enclose_each_other(cache: AsyncCache) -> None:
             assert len(list(enclosing())) == 2
         assert len(list(enclosing())) == 1
     assert not list(enclosing())
+    assert mutation.get() is None
