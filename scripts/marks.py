@@ -17,9 +17,7 @@ TOP = Path(__file__).resolve().parent.parent
 FOLDERS = ("src", "tests", "examples", "scripts", "bench")
 EXPECTATIONS = TOP / "tests" / "typing"
 
-MARK = re.compile(
-    r"noqa(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?|(type|pyright): ignore(\[[\w\-, ]*\])?|pragma: no \w+"
-)
+MARK = re.compile(r"noqa(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?|(type|pyright): ignore(\[[\w\-, ]*\])?|pragma: no \w+")
 CATCH_ALL = re.compile(r"except\*? +(\(?(Base)?Exception\b|:)")
 REASON = re.compile(r"[A-Za-z]{2,}\W+[A-Za-z]{2,}")
 

@@ -97,9 +97,10 @@ class Loads:
         try:
             if seat is None:
                 with step:  # its end begins loads, and may raise what beginning one raises
-                    entry = None if anew else self.look(key, reader)
-                    if anew:
-                        self._pass_by(key, reader)
+                    if anew:  # what it will rest on is the value to come
+                        self.store.misses += 1
+                    else:
+                        entry = self.look(key, reader)
                     if entry is None:
                         if reader is not None:
                             self._refuse_cycle(key, reader)
@@ -130,12 +131,6 @@ class Loads:
             store.misses += 1
             store.coalesced += 1
             return current, current.admit(None)
-
-    def _pass_by(self, key: Hashable, reader: Lease | None) -> None:
-        """A read that wants no entry: what it will rest on is the value to come."""
-        self.store.misses += 1
-        if reader is not None and self.track and self.store.windows_on(key):
-            reader.spoil()
 
     def _refuse_cycle(self, key: Hashable, reader: Lease) -> None:
         above = reader.find_above(self.store, key)

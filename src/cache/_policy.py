@@ -36,7 +36,7 @@ class Policy(Protocol):
     def discard(self, entry: Entry) -> None: ...
     def evict(self, tick: float) -> Entry: ...
     def inspect(self) -> Entry | None: ...
-    def shed(self) -> bool: ...
+    def shed(self) -> int: ...
 
 
 class Bucket:
@@ -155,16 +155,13 @@ class LRU:
         bucket: Bucket = entry.bucket
         bucket.remove(entry)
         if not bucket.live and bucket is not self.buckets[-1]:
-            del self.buckets[self._index_of(bucket)]
+            del self.buckets[bisect_left(self.buckets, bucket.bound, key=_bound)]
 
     def evict(self, tick: float) -> Entry:
         """Take out the least recently used entry; ``tick`` is the newest. There must be one."""
         seen: list[Entry] = []
         while len(seen) < SCAN:
             front = self.buckets[0]
-            if not front.live:
-                # Only the last bucket may be empty, and then nothing is left that was not seen.
-                break
             if front.bound == math.inf:
                 self._open(tick)
             front.order()
@@ -183,12 +180,9 @@ class LRU:
         """The next entry under a hand that passes over all of them in turn, or None where there is a gap."""
         return self._hand.next(self.buckets)
 
-    def shed(self) -> bool:
-        """Let go of some entries of a policy that is no longer used; False if there are none left."""
-        if not self.buckets:
-            return False
-        self.buckets.pop()
-        return True
+    def shed(self) -> int:
+        """Let go of some entries of a policy that is no longer used; their number and more, 0 if nothing is left."""
+        return 1 + len(self.buckets.pop().entries) if self.buckets else 0
 
     def _open(self, bound: float) -> Bucket:
         """Close the last bucket at ``bound`` and open the next."""
@@ -216,9 +210,3 @@ class LRU:
         for i, entry in enumerate(entries):
             (lower if i < half else rest).file(entry)
         self.buckets[at : at + 1] = [lower, rest]
-
-    def _index_of(self, bucket: Bucket) -> int:
-        at = bisect_left(self.buckets, bucket.bound, key=_bound)
-        while self.buckets[at] is not bucket:
-            at += 1
-        return at

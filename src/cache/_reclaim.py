@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -24,14 +25,14 @@ def reclaim(doomed: list[Any]) -> None:
 
 
 def _free_slice(loop: asyncio.AbstractEventLoop | None, data: dict[Hashable, Entry], policy: Policy) -> None:
+    left = math.inf if loop is None else SLICE
     for _ in range(len(data) if loop is None else min(SLICE, len(data))):
         _, entry = data.popitem()
         # The one link in the circle of entries and buckets, which only a full collection would undo otherwise.
         entry.bucket = None
-    if loop is None:
-        while policy.shed():
-            pass
-    elif policy.shed() or data:
+    while left > 0 and (shed := policy.shed()):
+        left -= shed
+    if loop is not None and (data or left < SLICE):
         loop.call_soon(_free_slice, loop, data, policy)
 
 

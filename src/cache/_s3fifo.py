@@ -124,13 +124,15 @@ class S3FIFO:
         queue = self._inspected = self._main if self._inspected is self._small else self._small
         return queue.hand.next(queue.buckets)
 
-    def shed(self) -> bool:
-        """Let go of some entries of a policy that is no longer used; False if there are none left."""
-        queue = self._small if self._small.buckets else self._main
-        if not queue.buckets:
-            return False
-        queue.buckets.pop()
-        return True
+    def shed(self) -> int:
+        """Let go of some entries of a policy that is no longer used; their number and more, 0 if nothing is left."""
+        for queue in (self._small, self._main):
+            if queue.buckets:
+                return 1 + len(queue.buckets.pop().entries)
+        ghosts = min(WIDEST, len(self._ghosts))
+        for _ in range(ghosts):
+            self._ghosts.popitem()
+        return ghosts
 
     def _remember(self, entry: Entry) -> None:
         self._ghosts[hash(entry.key)] = None

@@ -94,7 +94,6 @@ def test_the_caches_answer_from_memory(document: dict[str, Any]) -> None:
     for name in ("handmade cache", "async-cache"):
         figures = document["passes"][name]
         assert figures["hits"] > 0
-        assert figures["p50"] < document["passes"]["no cache"]["p50"]
 
 
 def test_without_a_terminal_the_output_is_plain() -> None:

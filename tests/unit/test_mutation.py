@@ -114,6 +114,17 @@ async def test_an_async_with_is_the_same(cache: AsyncCache) -> None:
     assert await is_stored(cache)
 
 
+@pytest.mark.parametrize("error", [None, Refused()], ids=repr)
+def test_what_the_body_sets_is_stored_if_it_succeeds_and_dropped_if_it_fails(
+    cache: AsyncCache, error: Exception | None
+) -> None:
+    mutating = cache.mutating("k")
+    mutating.__enter__()
+    assert not cache.set("k", "new")
+    mutating.__exit__(None if error is None else type(error), error, None)
+    assert cache.peek("k") == (None if error else "new")
+
+
 @pytest.mark.parametrize("error", [Refused(), KeyboardInterrupt(), GeneratorExit()], ids=repr)
 async def test_an_error_of_the_body_passes_unchanged_and_the_targets_may_be_cached_again(
     cache: AsyncCache, error: BaseException
