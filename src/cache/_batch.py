@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import ExitStack
+from functools import partial
 from inspect import isawaitable
 from types import MethodType
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from cache._flight import Flight, Recipe
 from cache._lease import DONE, Lease
 from cache._loads import Loads
-from cache._step import step
+from cache._step import for_each, step
 from cache._tags import Sentinel
 
 BatchLoader = Callable[[list[Any]], Any]
@@ -71,11 +71,7 @@ class Batches:
 
     def flight_maker(self, loader: BatchLoader) -> Callable[..., KeyFlight]:
         """Makes flights that load through ``loader``."""
-
-        def make(key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool) -> KeyFlight:
-            return KeyFlight(self, loader, key, recipe, loop, anew=anew)
-
-        return make
+        return partial(KeyFlight, self, loader)
 
     def collect(self, flight: KeyFlight) -> None:
         """Put a queued flight, on its own loop, into the batch that is collecting for its loader."""
@@ -116,12 +112,9 @@ class KeyFlight(Flight):
 
     def land_in_batch(self, values: dict[Hashable, Any]) -> None:
         """As `land`, with this key's part of what the batch has loaded."""
-        recipe = self.recipe
         try:
             value = values[self.key]
-            ttl = recipe.ttl_of(value)
-            tags = () if recipe.tags_of is None else tuple(recipe.tags_of(value))
-            self.land(value, ttl, tags)
+            self.land(value, *self.recipe.judge(value))
         except (KeyboardInterrupt, SystemExit) as error:
             self.fail(error)
             raise
@@ -195,14 +188,10 @@ class Batch(Flight):
         return await load_keys(self.loader, list(self.flights))
 
     def land(self, value: dict[Hashable, Any], ttl: float | None, tags: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - each key has its own
-        with ExitStack() as each:  # whatever one key raises, an interrupt too, the others are told what is theirs
-            for flight in self._release():
-                each.callback(flight.land_in_batch, value)
+        for_each(lambda flight: flight.land_in_batch(value), iter(self._release()))
 
     def fail(self, error: BaseException) -> None:
-        with ExitStack() as each:
-            for flight in self._release():
-                each.callback(flight.fail, error)
+        for_each(lambda flight: flight.fail(error), iter(self._release()))
 
     def _release(self) -> list[KeyFlight]:
         """End, and leave to each key what the loader has read."""

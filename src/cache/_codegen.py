@@ -12,7 +12,7 @@ import inspect
 import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from inspect import Parameter
 from types import CodeType
 from typing import Any, NamedTuple
@@ -29,7 +29,8 @@ class Shape:
     """What the generated source depends on: the parameters, what the key is made of, and what a hit must look at.
 
     ``key`` are the names of the parameters in the key, in order; ``instance`` the one of them, if any, that stands
-    by identity; ``custom`` says that a function of the user's makes the key.
+    by identity; ``custom`` says that a function of the user's makes the key; ``parts`` is the number of dicts in which
+    the entries are.
     """
 
     parameters: tuple[tuple[str, int, bool], ...]
@@ -41,8 +42,9 @@ class Shape:
     has_tags: bool
     track: bool
     counts_uses: bool
+    parts: int = 1
 
-    @property
+    @cached_property
     def prefix(self) -> str:
         prefix = PREFIX
         while any(name.startswith(prefix) for name, _, _ in self.parameters):
@@ -142,7 +144,7 @@ def source_of(shape: Shape) -> str:
     me = shape.instance
     free = [
         "data", "store", "epoch", "running", "frame", "clock", "slow", "look", "make_key", "types", "instances", "mint",
-        "id", "tuple", "sorted", "misses",
+        "id", "hash", "tuple", "sorted", "misses",
     ]  # fmt: skip
     defaults = [f"default_{name}" for name, _, has_default in shape.parameters if has_default]
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
@@ -202,9 +204,14 @@ def _find(shape: Shape) -> list[str]:
     """Look the entry up; what follows is the block of ``else``."""
     c = shape.prefix
     find = [f"{c}seen = {c}instances[{c}id({shape.instance})]"] if shape.instance else []
+    key = _key(shape, f"{c}seen[1]")
+    if shape.parts == 1:
+        find += [f"{c}entry = {c}data[{key}]"]
+    else:
+        find += [f"{c}key = {key}", f"{c}entry = {c}data[{c}hash({c}key) % {shape.parts}][{c}key]"]
     return [
         "try:",
-        *_indented(1, [*find, f"{c}entry = {c}data[{_key(shape, f'{c}seen[1]')}]"]),
+        *_indented(1, find),
         f"except {c}misses:",
         "    pass",
         "else:",

@@ -52,6 +52,10 @@ class Recipe:
         self.undecided_in = undecided_in
         self.tags_of = tags_of
 
+    def judge(self, value: Any) -> tuple[float | None, tuple[str, ...]]:
+        """The seconds to keep a result, and the tags computed from it."""
+        return self.ttl_of(value), () if self.tags_of is None else tuple(self.tags_of(value))
+
 
 _SPENT = Recipe(lambda: None, lambda _: None)
 _NOWHERE = Context()
@@ -197,7 +201,7 @@ class Flight(Lease):
             value = recipe.load()
             if type(value) is CoroutineType or isawaitable(value):
                 value = await value
-            self.land(value, recipe.ttl_of(value), () if recipe.tags_of is None else tuple(recipe.tags_of(value)))
+            self.land(value, *recipe.judge(value))
         except asyncio.CancelledError as error:
             self.fail(error)
             task = asyncio.current_task()

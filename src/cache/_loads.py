@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from cache._arguments import shown
 from cache._entry import Entry, Failure
@@ -29,8 +29,11 @@ class Switch:
 
 switch = Switch()
 
-#: Makes the flight of a key on a loop.
-MakeFlight = Callable[[Hashable, Recipe, asyncio.AbstractEventLoop, bool], Flight]
+
+class MakeFlight(Protocol):
+    """Makes the flight of a key on a loop."""
+
+    def __call__(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, /, *, anew: bool) -> Flight: ...
 
 
 def _nowhere() -> None:
@@ -55,7 +58,7 @@ class Loads:
         #: The loop that was met last.
         self._latest: Callable[[], asyncio.AbstractEventLoop | None] = _nowhere
 
-    def flight(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool) -> Flight:
+    def flight(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool) -> Flight:
         """A flight that loads through its recipe alone."""
         return Flight(self, key, recipe, loop, anew=anew)
 
@@ -156,7 +159,7 @@ class Loads:
             self.store.coalesced += 1
             current.anew = current.anew or anew
             return current, current.admit(reader)
-        flight = make(key, recipe_of(), loop, anew)
+        flight = make(key, recipe_of(), loop, anew=anew)
         future = flight.admit(reader)  # before it begins: what spoils it from the start spoils the reader
         if anew:
             self.store.outdate(key)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Hashable
 from typing import Any
 
 from cache._entry import Entry
 from cache._policy import Policy
+from cache._shards import Contents
 from cache._step import step
 
 #: Entries freed in one turn of the loop, some tenths of a millisecond.
@@ -24,7 +24,7 @@ def reclaim(doomed: list[Any]) -> None:
     doomed.clear()
 
 
-def _free_slice(loop: asyncio.AbstractEventLoop | None, data: dict[Hashable, Entry], policy: Policy) -> None:
+def _free_slice(loop: asyncio.AbstractEventLoop | None, data: Contents[Entry], policy: Policy) -> None:
     left = math.inf if loop is None else SLICE
     for _ in range(len(data) if loop is None else min(SLICE, len(data))):
         _, entry = data.popitem()

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from cache._entry import Entry
 from cache._policy import SCAN, WIDEST, Bucket, Hand
+from cache._shards import count_parts
 
 #: The part of the room that the small queue gets.
 SMALL = 0.1
@@ -65,12 +66,13 @@ class S3FIFO:
 
     The tick of an entry is how often it was used since it was filed. An entry that is removed leaves its queue at
     once. ``ghosts`` are hashes, which keep no key alive: a ghost of two keys costs a misplaced entry and nothing else.
+    Those of a large cache are in several queues, by hash, of which each forgets its oldest.
     """
 
     #: A hit adds one to its entry's tick.
     counts_uses: ClassVar[bool] = True
 
-    __slots__ = ("_ghosts", "_inspected", "_main", "_main_room", "_small", "_small_room")
+    __slots__ = ("_ghost_room", "_ghosts", "_inspected", "_main", "_main_room", "_small", "_small_room")
 
     def __init__(self, maxsize: int | None) -> None:
         room = WIDEST * WIDEST if maxsize is None else maxsize
@@ -79,7 +81,9 @@ class S3FIFO:
         self._small = Fifo()
         self._main = Fifo()
         self._inspected = self._small
-        self._ghosts: dict[int, None] = {}
+        parts = count_parts(maxsize)
+        self._ghosts: list[dict[int, None]] = [{} for _ in range(parts)]
+        self._ghost_room = -(-self._main_room // parts)
 
     @property
     def buckets(self) -> list[Bucket]:
@@ -89,8 +93,9 @@ class S3FIFO:
         """File an entry that has just been stored."""
         entry.tick = 0.0
         name = hash(entry.key)
-        if name in self._ghosts:
-            del self._ghosts[name]
+        ghosts = self._ghosts[name % len(self._ghosts)]
+        if name in ghosts:
+            del ghosts[name]
             self._main.push(entry)
         else:
             self._small.push(entry)
@@ -129,12 +134,11 @@ class S3FIFO:
         for queue in (self._small, self._main):
             if queue.buckets:
                 return 1 + len(queue.buckets.pop().entries)
-        ghosts = min(WIDEST, len(self._ghosts))
-        for _ in range(ghosts):
-            self._ghosts.popitem()
-        return ghosts
+        return 1 + len(self._ghosts.pop()) if self._ghosts else 0
 
     def _remember(self, entry: Entry) -> None:
-        self._ghosts[hash(entry.key)] = None
-        if len(self._ghosts) > self._main_room:
-            del self._ghosts[next(iter(self._ghosts))]
+        name = hash(entry.key)
+        ghosts = self._ghosts[name % len(self._ghosts)]
+        ghosts[name] = None
+        if len(ghosts) > self._ghost_room:
+            del ghosts[next(iter(ghosts))]

@@ -15,11 +15,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 logger = logging.getLogger("cache")
 
 
+T = TypeVar("T")
 Change: TypeAlias = Callable[..., object]
 
 
@@ -81,7 +82,7 @@ class Step:
             if len(launches) == 1:
                 launches[0].launch()
             elif launches:
-                self._launch(iter(launches))
+                for_each(_launch, iter(launches))
 
     def _settle(self) -> list[tuple[Exception, Change, tuple[Any, ...]]]:
         """Do what was put off to the end of the step, and give back what failed."""
@@ -97,14 +98,6 @@ class Step:
                 failed.append((error, change, args))
         return failed
 
-    def _launch(self, launches: Iterator[Launchable]) -> None:
-        try:
-            for launchable in launches:
-                launchable.launch()
-        except BaseException:  # a loader started here and now was interrupted: the others still have to start
-            self._launch(launches)
-            raise
-
     def run(self, change: Change, *args: Any) -> bool:
         """``change(*args)`` as one step; True if it says so. Inside a step of this thread, put off to its end."""
         with self.lock:
@@ -119,6 +112,20 @@ class Step:
         if hasattr(os, "register_at_fork"):
             lock = self.lock
             os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+
+def for_each(do: Callable[[T], object], items: Iterator[T]) -> None:
+    """``do`` with every item, also with those that come after one with which it raises; then that is raised."""
+    try:
+        for item in items:
+            do(item)
+    except BaseException:  # an interrupt, too: what is owed to the others is still owed
+        for_each(do, items)
+        raise
+
+
+def _launch(launchable: Launchable) -> None:
+    launchable.launch()
 
 
 def _report(failed: list[tuple[Exception, Change, tuple[Any, ...]]]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cache._entry import NEVER, Entry, make_entry
 from cache._lease import RUNNING, Lease
 from cache._policy import LRU, Policy
+from cache._shards import Contents, count_parts, make_contents
 from cache._step import step
 from cache._tags import ALL, ANY, Domain, Keyspace, Tag
 from cache._window import Window, enclosing
@@ -45,6 +46,7 @@ class Store(Keyspace):
         "maxsize",
         "misses",
         "mortal",
+        "parts",
         "policy",
         "reader_checks_exp",
         "rebind",
@@ -63,9 +65,10 @@ class Store(Keyspace):
         super().__init__(name, clock)
         self.maxsize = maxsize
         self.reader_checks_exp = reader_checks_exp
-        self.data: dict[Hashable, Entry] = {}
+        self.parts = count_parts(maxsize)
+        self.data: Contents[Entry] = make_contents(self.parts)
         #: Tells a generated wrapper, which holds ``data`` itself, of a new one.
-        self.rebind: Callable[[dict[Any, Any]], None] = _nobody
+        self.rebind: Callable[[Contents[Entry]], None] = _nobody
         self.make_policy = make_policy
         self.policy = make_policy(maxsize)
         self.counts_uses = self.policy.counts_uses
@@ -237,7 +240,7 @@ class Store(Keyspace):
 
     def invalidate_all(self) -> bool:
         """The same for every key, in time that does not depend on how many there are."""
-        data, self.data = self.data, {}
+        data, self.data = self.data, make_contents(self.parts)
         self.rebind(self.data)
         step.doomed.append((data, self.policy))
         self.policy = self.make_policy(self.maxsize)
@@ -295,5 +298,5 @@ class Held(Lease):
         return self.store.settle(self, own)
 
 
-def _nobody(_: dict[Any, Any]) -> None:
+def _nobody(_: Contents[Entry]) -> None:
     """No wrapper holds the dict."""

@@ -14,9 +14,11 @@ from cache._arguments import check_callable, check_tags, shown
 from cache._cache import AsyncCache, Names
 from cache._calls import Calls
 from cache._codegen import Shape, generate, parameters_of
+from cache._entry import Entry
 from cache._flight import Recipe
 from cache._key import UNHASHABLE
 from cache._lease import frame, running
+from cache._shards import Contents, Shards
 from cache._step import step
 from cache._tags import ALL, Sentinel, epoch
 from cache._templates import Templates
@@ -82,16 +84,18 @@ class Cached:
             has_tags=bool(tags),
             track=track,
             counts_uses=store.counts_uses,
+            parts=store.parts,
         )
         names = {
-            "data": store.data, "store": store, "epoch": epoch, "running": running, "frame": frame.get,
+            "data": _held(store.data), "store": store, "epoch": epoch, "running": running, "frame": frame.get,
             "clock": store.clock, "slow": self.slow, "look": self._look, "make_key": key, "types": _types,
             "instances": calls.instances.tokens, "mint": calls.instances.mint,
-            "id": id, "tuple": tuple, "sorted": sorted, "misses": (KeyError, *UNHASHABLE),
+            "id": id, "hash": hash, "tuple": tuple, "sorted": sorted, "misses": (KeyError, *UNHASHABLE),
         }  # fmt: skip
         defaults = {p.name: p.default for p in calls.parameters if p.default is not Parameter.empty}
         globals_ = getattr(inspect.unwrap(function), "__globals__", {})
-        self.call, calls.key, peek, self._bound, store.rebind = generate(shape, names, defaults, globals_)
+        self.call, calls.key, peek, self._bound, rebind = generate(shape, names, defaults, globals_)
+        store.rebind = lambda data: rebind(_held(data))
         calls.wrapper = self.call
         functools.update_wrapper(self.call, function)
         peek.__name__, peek.__qualname__, peek.__doc__ = "peek", f"{self.name}.peek", _PEEK
@@ -225,6 +229,11 @@ def name_of(function: Any) -> str:
     while isinstance(function, partial):
         function = function.func
     return getattr(function, "__qualname__", None) or shown(function)
+
+
+def _held(data: Contents[Entry]) -> Any:
+    """What a generated wrapper holds of the contents of a store."""
+    return data.parts if isinstance(data, Shards) else data
 
 
 def _types(named: tuple[Any, ...], *starred: tuple[Any, ...] | dict[str, Any]) -> tuple[type, ...]:

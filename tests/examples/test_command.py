@@ -8,7 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,15 @@ def test_a_length_that_is_none_is_refused_with_its_value(given: str, capsys: pyt
     assert f"must be a positive number of seconds, not '{given}'" in capsys.readouterr().err
 
 
+@pytest.fixture
+def _heeds_interrupts() -> Iterator[None]:
+    """What is started in the background is told to ignore them, and so would be its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeds_interrupts")
 def test_ctrl_c_ends_it_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with subprocess.Popen(  # noqa: S603  # the command is written above
         (*COMMAND, "--seconds", "600"),

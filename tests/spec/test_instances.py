@@ -150,6 +150,12 @@ class Meddler:
 
 
 async def test_an_address_that_is_used_again_before_its_death_was_noticed_is_another_instance() -> None:
+    # Whether an address is used again is up to the allocator, so it is tried until it is.
+    assert any([await address_is_used_again() for _ in range(50)]), "no address was used again: this has shown nothing"
+
+
+async def address_is_used_again() -> bool:
+    """Have an instance die, and another take its address, in the middle of a change of the cache; whether it did."""
     cache, address, served = AsyncCache(), 0, []
     instances = [Repo("old")]
     await instances[0].get(1)
@@ -171,6 +177,6 @@ async def test_an_address_that_is_used_again_before_its_death_was_noticed_is_ano
 
     cache.set(Meddler(swap), 1)
     cache.set(Meddler(lambda: None), 2)
-    assert address in map(id, instances), "the address was not used again: this has shown nothing"
     assert served == []
     assert await instances[-1].get(1) == "new:1"
+    return address in map(id, instances)

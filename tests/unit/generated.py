@@ -56,7 +56,7 @@ class World:
             "data": self.data, "store": self.store, "epoch": epoch, "running": self.running,
             "frame": lambda: self.frame, "clock": self.clock, "slow": self.slow, "look": self.look,
             "make_key": self.make_key, "types": types_of, "instances": self.tokens, "mint": self.mint,
-            "id": id, "tuple": tuple, "sorted": sorted, "misses": (KeyError, TypeError),
+            "id": id, "hash": hash, "tuple": tuple, "sorted": sorted, "misses": (KeyError, TypeError),
         }  # fmt: skip
         self.globals: dict[str, Any] = {"__builtins__": __builtins__}
         parameters = inspect.signature(function).parameters.values()

@@ -54,7 +54,7 @@ def end(lease: Lease) -> None:
 
 
 def values(store: Store) -> dict[object, Any]:
-    return {key: entry.value for key, entry in store.data.items()}
+    return {key: store.data[key].value for key in store.data}
 
 
 def metric(store: Store, name: str) -> float:
@@ -156,7 +156,7 @@ def test_hits_and_misses_add_up(clock: FakeClock, policy: Callable[[int | None],
     assert metric(store, "hit_rate") == 0.0
     for key in range(5):
         store.put(key, key, NEVER, ())
-    for entry in list(store.data.values()) * 3:
+    for entry in [store.data[key] for key in store.data] * 3:
         store.touch(entry)
     store.misses += 2
     assert (metric(store, "hits"), metric(store, "misses"), metric(store, "hit_rate")) == (6, 2, 0.75)

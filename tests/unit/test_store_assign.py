@@ -53,7 +53,7 @@ def end(lease: Lease) -> None:
 
 
 def values(store: Store) -> dict[object, Any]:
-    return {key: entry.value for key, entry in store.data.items()}
+    return {key: store.data[key].value for key in store.data}
 
 
 def metric(store: Store, name: str) -> float:

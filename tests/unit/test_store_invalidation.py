@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from cache._entry import NEVER
+from cache._entry import NEVER, Entry
 from cache._lease import MANY, Lease
 from cache._policy import LRU, Policy
+from cache._shards import Contents
 from cache._step import step
 from cache._store import Store
 from cache._tags import ALL, Namespace
@@ -54,7 +55,7 @@ def end(lease: Lease) -> None:
 
 
 def values(store: Store) -> dict[object, Any]:
-    return {key: entry.value for key, entry in store.data.items()}
+    return {key: store.data[key].value for key in store.data}
 
 
 def metric(store: Store, name: str) -> float:
@@ -221,7 +222,7 @@ def test_during_a_mutation_loads_are_spoiled(store: Store, clock: FakeClock, nam
 
 
 def test_everything_goes_in_one_swap_of_which_the_wrapper_is_told(store: Store) -> None:
-    told: list[dict[Any, Any]] = []
+    told: list[Contents[Entry]] = []
     store.rebind = told.append
     for key in range(3):
         store.put(key, key, NEVER, ())

@@ -101,7 +101,8 @@ def _check_loads(store: Store) -> None:
 
 
 def _tags_in_use(of: tuple[AsyncCache, ...]) -> set[Tag]:
-    guards = [entry.guard for cache in of for entry in cache._store.data.values() if entry.guard is not None]
+    stores = [cache._store for cache in of]
+    guards = [guard for store in stores for key in store.data if (guard := store.data[key].guard) is not None]
     return {tag for guard in guards for tag in guard.tags}
 
 
