@@ -23,7 +23,7 @@ def count_parts(maxsize: int | None) -> int:
 
     An odd number, so that keys that are all multiples of a power of two do not meet in few of the parts.
     """
-    return 1 if maxsize is None or maxsize <= SMALL else maxsize // PART | 1
+    return 1 if maxsize is None or maxsize <= SMALL else -(-maxsize // PART) | 1
 
 
 class Contents(Protocol[V]):
