@@ -160,7 +160,7 @@ class AsyncCache:
         key: K,
         loader: None = None,
         *,
-        batch_loader: Callable[[list[K]], Awaitable[Mapping[K, T]]],
+        batch_loader: Callable[[list[K]], Awaitable[Mapping[K, T]] | Mapping[K, T]],
         ttl: TTL | Default = ...,
         tags: Iterable[str] = ...,
         default: Any = ...,
@@ -171,29 +171,7 @@ class AsyncCache:
         key: K,
         loader: None = None,
         *,
-        batch_loader: Callable[[list[K]], Awaitable[Sequence[T]]],
-        ttl: TTL | Default = ...,
-        tags: Iterable[str] = ...,
-        default: Any = ...,
-    ) -> T: ...
-    @overload
-    async def get(
-        self,
-        key: K,
-        loader: None = None,
-        *,
-        batch_loader: Callable[[list[K]], Mapping[K, T]],
-        ttl: TTL | Default = ...,
-        tags: Iterable[str] = ...,
-        default: Any = ...,
-    ) -> T | None: ...
-    @overload
-    async def get(
-        self,
-        key: K,
-        loader: None = None,
-        *,
-        batch_loader: Callable[[list[K]], Sequence[T]],
+        batch_loader: Callable[[list[K]], Awaitable[Sequence[T]] | Sequence[T]],
         ttl: TTL | Default = ...,
         tags: Iterable[str] = ...,
         default: Any = ...,

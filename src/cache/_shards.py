@@ -8,7 +8,7 @@ takes a fraction of a millisecond. A small cache is one dict, and its hits know 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 V = TypeVar("V")
 
@@ -85,9 +85,6 @@ class Shards(Generic[V]):
         return item
 
 
-def make_contents(parts: int) -> Contents[V]:
+def make_contents(parts: int) -> Contents[Any]:
     """One dict, or several."""
-    if parts > 1:
-        return Shards(parts)
-    small: dict[Hashable, V] = {}
-    return small
+    return {} if parts == 1 else Shards(parts)
