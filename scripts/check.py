@@ -36,6 +36,7 @@ AT_ONCE = 2
 LIMIT = 900.0  # seconds for one command: what takes longer hangs
 COVERAGE = "build/coverage"
 FAST = ("tests/unit", "tests/spec")
+SUITE = (*FAST, "tests/docs", "tests/examples")
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,21 @@ class Check:
 def known_checks(others: list[str]) -> list[Check]:
     """List every check, some of them on other versions of Python; the longest get their turn first."""
     return [
-        Check("suite", (measured_pytest("suite"),)),
+        Check("suite", (("coverage", "run", f"--data-file={COVERAGE}/.coverage.suite", "-m", *pytest(*SUITE)[2:]),)),
+        # Without measurement, under which they take three times as long; what they reach, the suite reaches too.
+        Check("races", (pytest("tests/races"),)),
         *(Check(f"env-{version}", (make(f".venv-{version}/.stamp"),)) for version in others),
-        Check("debug", (measured_pytest("debug", *FAST),), environment={"PYTHONASYNCIODEBUG": "1"}),
-        Check("uvloop", (measured_pytest("uvloop", *FAST),), environment={"ASYNC_CACHE_LOOP": "uvloop"}),
+        Check("uvloop", (pytest("tests/spec"),), environment={"ASYNC_CACHE_LOOP": "uvloop"}),
+        # In debug mode each callback takes a traceback with it, and the search for examples has very many.
+        Check(
+            "debug",
+            (pytest("tests/spec", "--ignore=tests/spec/test_stateful.py"),),
+            environment={"PYTHONASYNCIODEBUG": "1"},
+        ),
         *(
             Check(
                 f"python{version}",
-                ((f".venv-{version}/bin/python", "-m", "pytest", "--quiet", *FAST),),
+                (pytest(*FAST, python=f".venv-{version}/bin/python"),),
                 needs=(f"env-{version}",),
             )
             for version in others
@@ -77,15 +85,14 @@ def known_checks(others: list[str]) -> list[Check]:
         Check(
             "coverage",
             (("coverage", "combine", "--quiet", "--keep", COVERAGE), ("coverage", "report")),
-            needs=("suite", "debug", "uvloop"),
+            needs=("suite",),
         ),
     ]
 
 
-def measured_pytest(name: str, *arguments: str) -> tuple[str, ...]:
-    """Return the command that runs pytest and keeps what this run covered under the name given."""
-    data = f"--data-file={COVERAGE}/.coverage.{name}"
-    return ("coverage", "run", data, "-m", "pytest", "--quiet", *arguments)
+def pytest(*arguments: str, python: str = "python") -> tuple[str, ...]:
+    """Return the command that runs pytest."""
+    return (python, "-m", "pytest", "--quiet", *arguments)
 
 
 def make(target: str) -> tuple[str, ...]:
