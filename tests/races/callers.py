@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from cache import AsyncCache, AsyncLRU, AsyncLRUInvalidator, LoadCancelled, cached
+from cache import AsyncLRU, LoadCancelled, cached
 from cache.testing import Race, Row
-from tests.races.catalogue import end_quietly, scenario
+from tests.races.catalogue import cache_of, end_quietly, outer_of, scenario, update_of, users_of
 
 
 class Unavailable(Exception):
@@ -15,35 +15,22 @@ class Unavailable(Exception):
 
 @scenario()
 def any_of_three_readers_is_cancelled(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    _, get_user = users_of(race)
 
     race.read(get_user, 1, cancel=True)
     race.read(get_user, 1)
     race.read(get_user, 1, cancel=True)
-    end_quietly(race, get_user)
 
 
 @scenario(small=False)
 def cancelled_readers_and_a_mutation(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
+    update = update_of(users, get_user)
 
     race.read(get_user, 1, cancel=True)
     race.read(get_user, 1, cancel=True)
     race.read(get_user, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user)
 
 
 @scenario()
@@ -75,54 +62,39 @@ def a_load_dies_with_its_last_reader(race: Race) -> None:
 
 @scenario(small=False)
 def a_cancelled_outer_leaves_its_inner_to_others(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, Row]:
-        return ("page", await get_user(uid))
+    _, get_user = users_of(race)
+    get_page = outer_of(race, "page", get_user)
 
     race.read(get_page, 1, cancel=True)
     race.read(get_user, 1)
     race.read(get_page, 1)
-    end_quietly(race, get_user, get_page)
+
+
+def a_load_that_raises_once(race: Race, error: BaseException, *, seen: type[Exception]) -> None:
+    """``error`` is what the loader raises, ``seen`` what its readers may be given."""
+    users = race.source("users")
+    errors = [error]
+
+    @AsyncLRU(clock=race.clock)
+    async def get_user(uid: int) -> Row:
+        row = await users.load(uid)
+        if errors:
+            raise errors.pop()
+        return row
+
+    race.read(get_user, 1, expect=(seen,))
+    race.read(get_user, 1, expect=(seen,), cancel=True)
+    end_quietly(race, get_user)
 
 
 @scenario()
 def a_load_that_fails(race: Race) -> None:
-    users = race.source("users")
-    failures = [Unavailable("once")]
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        row = await users.load(uid)
-        if failures:
-            raise failures.pop()
-        return row
-
-    race.read(get_user, 1, expect=(Unavailable,))
-    race.read(get_user, 1, expect=(Unavailable,), cancel=True)
-    end_quietly(race, get_user)
+    a_load_that_raises_once(race, Unavailable("once"), seen=Unavailable)
 
 
 @scenario()
 def a_load_cancelled_from_inside(race: Race) -> None:
-    users = race.source("users")
-    cancellations = [asyncio.CancelledError("once")]
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        row = await users.load(uid)
-        if cancellations:
-            raise cancellations.pop()
-        return row
-
-    race.read(get_user, 1, expect=(LoadCancelled,))
-    race.read(get_user, 1, expect=(LoadCancelled,), cancel=True)
-    end_quietly(race, get_user)
+    a_load_that_raises_once(race, asyncio.CancelledError("once"), seen=LoadCancelled)
 
 
 @scenario(small=False)
@@ -136,9 +108,7 @@ def an_error_that_is_kept_and_a_mutation(race: Race) -> None:
             raise Unavailable
         return row
 
-    @AsyncLRUInvalidator(get_user)
-    async def create(uid: int) -> None:
-        await users.write(uid)
+    create = update_of(users, get_user)
 
     race.read(get_user, 1, expect=(Unavailable,))
     race.read(get_user, 1, expect=(Unavailable,))
@@ -148,11 +118,7 @@ def an_error_that_is_kept_and_a_mutation(race: Race) -> None:
 
 @scenario(small=False)
 def a_timeout_of_one_reader(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    _, get_user = users_of(race)
 
     async def impatient(uid: int) -> Row:
         async with asyncio.timeout(1):
@@ -160,20 +126,13 @@ def a_timeout_of_one_reader(race: Race) -> None:
 
     race.read(get_user, 1)
     race.read(impatient, 1, expect=(TimeoutError,))
-    end_quietly(race, get_user)
 
 
 @scenario(small=False)
 def closing_under_readers(race: Race) -> None:
-    users = race.source("users")
-    cache = AsyncCache(clock=race.clock)
-
-    async def get_user(uid: int) -> Row:
-        row: Row = await cache.get(uid, lambda: users.load(uid))
-        return row
+    _, cache, get_user = cache_of(race)
 
     race.read(get_user, 1, expect=(LoadCancelled,))
     race.read(get_user, 1, expect=(LoadCancelled,), cancel=True)
     race.actor(cache.aclose)
     race.actor(cache.aclose)
-    end_quietly(race, cache)

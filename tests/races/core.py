@@ -7,61 +7,36 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 
 from cache import AsyncCache
-from cache.testing import CommitRefused, Race, Row, Source
-from tests.races.catalogue import end_quietly, scenario
+from cache.testing import CommitRefused, Race, Row
+from tests.races.catalogue import batch_of, cache_of, end_quietly, scenario
 
 
-def cache_of(race: Race, users: Source) -> tuple[AsyncCache, Callable[[int], Awaitable[Row]]]:
-    cache = AsyncCache(clock=race.clock)
+def change_after_the_write(race: Race, change: Callable[[AsyncCache, Row], Awaitable[object]]) -> None:
+    """The cache is told of a write when it is over, in the way that ``change`` does."""
+    users, cache, get_user = cache_of(race)
 
-    async def get_user(uid: int) -> Row:
-        row: Row = await cache.get(uid, lambda: users.load(uid))
-        return row
+    async def update(uid: int) -> None:
+        await users.write(uid)
+        await change(cache, users.committed(uid))
 
-    end_quietly(race, cache)
-    return cache, get_user
+    race.read(get_user, 1)
+    race.read(get_user, 1)
+    race.mutate(update, 1)
 
 
 @scenario(allow={"stale-commit"})
 def a_delete_after_the_write(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
-
-    async def update(uid: int) -> None:
-        await users.write(uid)
-        await cache.delete(uid)
-
-    race.read(get_user, 1)
-    race.read(get_user, 1)
-    race.mutate(update, 1)
+    change_after_the_write(race, lambda cache, row: cache.delete(row.key))
 
 
 @scenario(allow={"stale-commit"})
 def a_clear_after_the_write(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
-
-    async def update(uid: int) -> None:
-        await users.write(uid)
-        await cache.clear()
-
-    race.read(get_user, 1)
-    race.read(get_user, 1)
-    race.mutate(update, 1)
+    change_after_the_write(race, lambda cache, _: cache.clear())
 
 
 @scenario(allow={"stale-commit"})
 def a_set_after_the_write(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
-
-    async def update(uid: int) -> None:
-        await users.write(uid)
-        await cache.set(uid, users.committed(uid))
-
-    race.read(get_user, 1)
-    race.read(get_user, 1)
-    race.mutate(update, 1)
+    change_after_the_write(race, lambda cache, row: cache.set(row.key, row))
 
 
 @scenario(allow={"stale-commit"})
@@ -90,8 +65,7 @@ def a_set_under_an_outer(race: Race) -> None:
 
 @scenario(small=False)
 def a_set_inside_a_mutation(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
+    users, cache, get_user = cache_of(race)
 
     async def update(uid: int) -> None:
         async with cache.mutating(uid):
@@ -107,8 +81,7 @@ def a_set_inside_a_mutation(race: Race) -> None:
 
 @scenario()
 def a_set_inside_a_mutation_alone_is_kept(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
+    users, cache, get_user = cache_of(race)
 
     async def update(uid: int) -> None:
         async with cache.mutating(uid):
@@ -122,8 +95,7 @@ def a_set_inside_a_mutation_alone_is_kept(race: Race) -> None:
 
 @scenario()
 def a_set_inside_a_mutation_inside_a_mutation(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
+    users, cache, get_user = cache_of(race)
 
     async def update(uid: int) -> None:
         async with cache.mutating(uid):
@@ -138,8 +110,7 @@ def a_set_inside_a_mutation_inside_a_mutation(race: Race) -> None:
 
 @scenario()
 def a_queued_load_after_the_end_of_the_mutation(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
+    users, cache, get_user = cache_of(race)
 
     async def slow(gate: asyncio.Event) -> Row:
         await gate.wait()
@@ -164,8 +135,7 @@ def a_queued_load_after_the_end_of_the_mutation(race: Race) -> None:
 
 @scenario()
 def a_set_inside_a_mutation_that_is_refused(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
+    users, cache, get_user = cache_of(race)
 
     async def update(uid: int) -> None:
         async with cache.mutating(uid), users.transaction(ending="refused") as tx:
@@ -178,8 +148,7 @@ def a_set_inside_a_mutation_that_is_refused(race: Race) -> None:
 
 @scenario(small=False)
 def a_set_by_a_stranger_during_a_mutation(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
+    users, cache, get_user = cache_of(race)
 
     async def update(uid: int) -> None:
         async with cache.mutating(uid):
@@ -197,8 +166,7 @@ def a_set_by_a_stranger_during_a_mutation(race: Race) -> None:
 
 @scenario(small=False)
 def a_transaction_over_two_keys(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
+    users, cache, get_user = cache_of(race)
 
     async def update() -> None:
         async with cache.mutating(1, 2), users.transaction() as tx:
@@ -212,8 +180,7 @@ def a_transaction_over_two_keys(race: Race) -> None:
 
 @scenario(small=False)
 def everything_during_a_mutation_of_one_key(race: Race) -> None:
-    users = race.source("users")
-    cache, get_user = cache_of(race, users)
+    users, cache, get_user = cache_of(race)
 
     async def update() -> None:
         async with cache.mutating(1):
@@ -230,12 +197,7 @@ def everything_during_a_mutation_of_one_key(race: Race) -> None:
 
 @scenario(small=False)
 def a_batch_and_a_mutation_of_one_of_its_keys(race: Race) -> None:
-    users = race.source("users")
-    cache = AsyncCache(clock=race.clock, batch_window_ms=0)
-
-    async def get_user(uid: int) -> Row | None:
-        row: Row | None = await cache.get(uid, batch_loader=users.load_many)
-        return row
+    users, cache, get_user = batch_of(race, batch_window_ms=0)
 
     async def update(uid: int) -> None:
         async with cache.mutating(uid):
@@ -245,17 +207,11 @@ def a_batch_and_a_mutation_of_one_of_its_keys(race: Race) -> None:
     race.read(get_user, 2)
     race.read(get_user, 1)
     race.mutate(update, 1)
-    end_quietly(race, cache)
 
 
 @scenario(small=False)
 def a_batch_that_collects_and_cancelled_readers(race: Race) -> None:
-    users = race.source("users")
-    cache = AsyncCache(clock=race.clock, batch_window_ms=5, max_batch_size=2)
-
-    async def get_user(uid: int) -> Row | None:
-        row: Row | None = await cache.get(uid, batch_loader=users.load_many)
-        return row
+    users, cache, get_user = batch_of(race, batch_window_ms=5, max_batch_size=2)
 
     async def update(uid: int) -> None:
         async with cache.mutating(uid):
@@ -265,7 +221,6 @@ def a_batch_that_collects_and_cancelled_readers(race: Race) -> None:
     race.read(get_user, 2, cancel=True)
     race.read(get_user, 1)
     race.mutate(update, 1)
-    end_quietly(race, cache)
 
 
 @scenario(small=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cache import AsyncLRU, AsyncLRUInvalidator, AsyncTTL, invalidates, mutating
 from cache.testing import CommitRefused, Race, Row
-from tests.races.catalogue import end_quietly, scenario
+from tests.races.catalogue import end_quietly, outer_of, scenario, update_of, users_of
 
 
 class Failed(Exception):
@@ -12,21 +12,13 @@ class Failed(Exception):
 
 
 def one_key(race: Race, *, readers: int, mutations: int) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
+    update = update_of(users, get_user)
 
     for _ in range(readers):
         race.read(get_user, 1)
     for _ in range(mutations):
         race.mutate(update, 1)
-    end_quietly(race, get_user)
 
 
 @scenario()
@@ -56,11 +48,7 @@ def five_readers_and_three_mutations(race: Race) -> None:
 
 @scenario(small=False)
 def many_readers_and_mutations_of_two_keys(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncTTL(60, maxsize=1, clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race, ttl=60, maxsize=1)
 
     @invalidates(get_user)
     async def update(uid: int) -> None:
@@ -71,16 +59,11 @@ def many_readers_and_mutations_of_two_keys(race: Race) -> None:
         race.read(get_user, uid)
         race.read(get_user, uid)
         race.mutate(update, uid)
-    end_quietly(race, get_user)
 
 
 @scenario()
 def a_mutation_that_fails_after_its_commit(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     @AsyncLRUInvalidator(get_user)
     async def update(uid: int) -> None:
@@ -90,16 +73,11 @@ def a_mutation_that_fails_after_its_commit(race: Race) -> None:
     race.read(get_user, 1)
     race.read(get_user, 1)
     race.mutate(update, 1, expect=(Failed,))
-    end_quietly(race, get_user)
 
 
 @scenario()
 def a_mutation_that_is_refused(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     @AsyncLRUInvalidator(get_user)
     async def update(uid: int) -> None:
@@ -110,16 +88,11 @@ def a_mutation_that_is_refused(race: Race) -> None:
     race.read(get_user, 1)
     race.read(get_user, 1)
     race.mutate(update, 1, expect=(CommitRefused,))
-    end_quietly(race, get_user)
 
 
 @scenario(small=False)
 def a_mutation_that_is_cancelled(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     @AsyncLRUInvalidator(get_user, linger=0)
     async def update(uid: int) -> None:
@@ -129,11 +102,11 @@ def a_mutation_that_is_cancelled(race: Race) -> None:
     race.read(get_user, 1)
     race.read(get_user, 1)
     race.mutate(update, 1, cancel=True)
-    end_quietly(race, get_user)
 
 
 @scenario(small=False)
 def a_commit_that_lands_after_its_error(race: Race) -> None:
+    """The mutation lingers on when all is quiet: this alone leaves something behind."""
     users = race.source("users")
 
     @AsyncLRU(clock=race.clock)
@@ -151,11 +124,7 @@ def a_commit_that_lands_after_its_error(race: Race) -> None:
 
 @scenario()
 def a_mutation_that_reads_what_it_changes(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     @AsyncLRUInvalidator(get_user)
     async def update(uid: int) -> None:
@@ -166,20 +135,12 @@ def a_mutation_that_reads_what_it_changes(race: Race) -> None:
 
     race.read(get_user, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user)
 
 
 @scenario(small=False)
 def a_mutation_within_a_mutation(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRUInvalidator(get_user)
-    async def rename(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
+    rename = update_of(users, get_user)
 
     @AsyncLRUInvalidator(get_user)
     async def update(uid: int) -> None:
@@ -189,21 +150,12 @@ def a_mutation_within_a_mutation(race: Race) -> None:
     race.read(get_user, 1)
     race.read(get_user, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user)
 
 
 @scenario()
 def a_read_that_goes_on_after_its_mutation(race: Race) -> None:
     """A task begun by the body outlives it, and is then a reader like any other."""
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
 
     async def update_and_read(uid: int) -> None:
         async with mutating((get_user, get_user.cache_key(uid))):
@@ -213,38 +165,27 @@ def a_read_that_goes_on_after_its_mutation(race: Race) -> None:
 
     race.read(get_user, 1)
     race.mutate(update_and_read, 1)
-    end_quietly(race, get_user)
 
 
 @scenario(small=False)
 def a_mutation_of_two_cached_functions(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     @AsyncTTL(60, clock=race.clock)
     async def get_name(uid: int) -> Row:
         return await users.load(uid)
 
-    @invalidates(get_user, get_name)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    update = update_of(users, get_user, get_name)
 
     race.read(get_user, 1)
     race.read(get_name, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user, get_name)
+    end_quietly(race, get_name)
 
 
 @scenario(small=False)
 def a_mutation_of_everything(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     @AsyncLRUInvalidator(get_user, clear_all=True)
     async def rewrite() -> None:
@@ -256,7 +197,6 @@ def a_mutation_of_everything(race: Race) -> None:
     race.read(get_user, 1)
     race.read(get_user, 2)
     race.mutate(rewrite)
-    end_quietly(race, get_user)
 
 
 @scenario()
@@ -267,9 +207,7 @@ def a_mutation_of_all_that_agree(race: Race) -> None:
     async def get_user(uid: int, fields: str = "all") -> Row:
         return await users.load(uid)
 
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    update = update_of(users, get_user)
 
     race.read(get_user, 1, "name")
     race.read(get_user, 1)
@@ -279,30 +217,18 @@ def a_mutation_of_all_that_agree(race: Race) -> None:
 
 @scenario(small=False)
 def a_refresh_and_a_mutation(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
+    update = update_of(users, get_user)
 
     race.read(get_user, 1)
     race.actor(get_user.refresh, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user)
 
 
 @scenario()
 def a_refresh_and_an_older_load(race: Race) -> None:
     """Who refreshes after his own write must not be given what was read before it."""
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     async def write_and_refresh(uid: int) -> None:
         await users.write(uid)
@@ -311,20 +237,12 @@ def a_refresh_and_an_older_load(race: Race) -> None:
 
     race.read(get_user, 1)
     race.actor(write_and_refresh, 1)
-    end_quietly(race, get_user)
 
 
 @scenario()
 def a_refresh_sees_what_nobody_declared(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, Row]:
-        return ("page", await get_user(uid))
+    users, get_user = users_of(race)
+    get_page = outer_of(race, "page", get_user)
 
     async def write_and_refresh(uid: int) -> None:
         await users.write(uid)
@@ -332,7 +250,6 @@ def a_refresh_sees_what_nobody_declared(race: Race) -> None:
 
     race.read(get_page, 1)
     race.actor(write_and_refresh, 1)
-    end_quietly(race, get_user, get_page)
 
 
 @scenario(small=False)

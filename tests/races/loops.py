@@ -2,59 +2,34 @@
 
 from __future__ import annotations
 
-from cache import AsyncCache, AsyncLRU, AsyncLRUInvalidator
-from cache.testing import Race, Row
-from tests.races.catalogue import end_quietly, scenario
+from cache.testing import Race
+from tests.races.catalogue import batch_of, cache_of, outer_of, scenario, update_of, users_of
 
 
 @scenario(small=False)
 def readers_and_a_mutation_on_two_loops(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
+    update = update_of(users, get_user)
 
     race.read(get_user, 1, loop="a")
     race.read(get_user, 1, loop="b")
     race.mutate(update, 1, loop="b")
-    end_quietly(race, get_user)
 
 
 @scenario(small=False)
 def readers_on_two_loops_and_a_mutation_on_a_third(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, Row]:
-        return ("page", await get_user(uid))
-
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
+    get_page = outer_of(race, "page", get_user)
+    update = update_of(users, get_user)
 
     race.read(get_page, 1, loop="a")
     race.read(get_page, 1, loop="b", cancel=True)
     race.mutate(update, 1, loop="c")
-    end_quietly(race, get_user, get_page)
 
 
 @scenario(allow={"stale-commit"})
 def a_delete_from_a_thread_without_a_loop(race: Race) -> None:
-    users = race.source("users")
-    cache = AsyncCache(clock=race.clock)
-
-    async def get_user(uid: int) -> Row:
-        row: Row = await cache.get(uid, lambda: users.load(uid))
-        return row
+    users, cache, get_user = cache_of(race)
 
     def update(uid: int) -> None:
         users.write_now(uid)
@@ -63,18 +38,12 @@ def a_delete_from_a_thread_without_a_loop(race: Race) -> None:
     race.read(get_user, 1)
     race.read(get_user, 1, loop="b")
     race.call(update, 1)
-    end_quietly(race, cache)
 
 
 @scenario(small=False)
 def a_mutation_in_a_thread_without_a_loop(race: Race) -> None:
     """The end of the mutation starts, on another loop, the load that was queued behind it."""
-    users = race.source("users")
-    cache = AsyncCache(clock=race.clock)
-
-    async def get_user(uid: int) -> Row:
-        row: Row = await cache.get(uid, lambda: users.load(uid))
-        return row
+    users, cache, get_user = cache_of(race)
 
     def finish() -> None:
         with cache.mutating(1):
@@ -84,17 +53,11 @@ def a_mutation_in_a_thread_without_a_loop(race: Race) -> None:
     race.read(get_user, 1, loop="b")
     race.call(finish)
     race.call(finish)
-    end_quietly(race, cache)
 
 
 @scenario(small=False)
 def a_batch_on_two_loops(race: Race) -> None:
-    users = race.source("users")
-    cache = AsyncCache(clock=race.clock, batch_window_ms=0)
-
-    async def get_user(uid: int) -> Row | None:
-        row: Row | None = await cache.get(uid, batch_loader=users.load_many)
-        return row
+    users, cache, get_user = batch_of(race, batch_window_ms=0)
 
     async def update(uid: int) -> None:
         async with cache.mutating(uid):
@@ -104,4 +67,3 @@ def a_batch_on_two_loops(race: Race) -> None:
     race.read(get_user, 1, loop="b")
     race.read(get_user, 2, loop="b")
     race.mutate(update, 1, loop="a")
-    end_quietly(race, cache)

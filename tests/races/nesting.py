@@ -6,50 +6,40 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from cache import AsyncLRU, AsyncLRUInvalidator, AsyncTTL, CacheCycleError, cached, invalidates, mutating
+from cache import AsyncLRU, AsyncLRUInvalidator, CacheCycleError, mutating
 from cache.testing import Race, Row
-from tests.races.catalogue import end_quietly, scenario
+from tests.races.catalogue import end_quietly, outer_of, scenario, update_of, users_of
 
 
-def outer_of(race: Race, call: Callable[[Any, int], Awaitable[Row]], *, readers: int = 1) -> None:
+def outer_that_reads(race: Race, call: Callable[[Any, int], Awaitable[Row]], *, readers: int = 1) -> None:
     """A page computed from a user, who is read in the way that ``call`` reads."""
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
+    update = update_of(users, get_user)
 
     @AsyncLRU(clock=race.clock)
     async def get_page(uid: int) -> tuple[str, Row]:
         return ("page", await call(get_user, uid))
 
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
-
     for _ in range(readers):
         race.read(get_page, 1)
     race.read(get_user, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user, get_page)
+    end_quietly(race, get_page)
+
+
+async def plainly(get_user: Any, uid: int) -> Row:
+    row: Row = await get_user(uid)
+    return row
 
 
 @scenario(small=False)
 def an_outer_and_its_inner(race: Race) -> None:
-    async def plainly(get_user: Any, uid: int) -> Row:
-        row: Row = await get_user(uid)
-        return row
-
-    outer_of(race, plainly)
+    outer_that_reads(race, plainly)
 
 
 @scenario(small=False)
 def two_readers_of_an_outer(race: Race) -> None:
-    async def plainly(get_user: Any, uid: int) -> Row:
-        row: Row = await get_user(uid)
-        return row
-
-    outer_of(race, plainly, readers=2)
+    outer_that_reads(race, plainly, readers=2)
 
 
 @scenario(small=False)
@@ -58,7 +48,7 @@ def an_inner_that_is_refreshed(race: Race) -> None:
         row: Row = await get_user.refresh(uid)
         return row
 
-    outer_of(race, anew)
+    outer_that_reads(race, anew)
 
 
 @scenario(small=False)
@@ -67,7 +57,7 @@ def an_inner_read_in_gather(race: Race) -> None:
         rows: list[Row] = await asyncio.gather(get_user(uid), get_user(uid))
         return min(rows)
 
-    outer_of(race, gathered)
+    outer_that_reads(race, gathered)
 
 
 @scenario(small=False)
@@ -78,7 +68,7 @@ def an_inner_read_in_a_task_group(race: Race) -> None:
         row: Row = task.result()
         return row
 
-    outer_of(race, in_group)
+    outer_that_reads(race, in_group)
 
 
 @scenario(small=False)
@@ -89,7 +79,7 @@ def an_inner_read_in_a_thread(race: Race) -> None:
         again: Row = await get_user(uid) if row is None else row
         return again
 
-    outer_of(race, in_thread)
+    outer_that_reads(race, in_thread)
 
 
 @scenario(small=False)
@@ -99,76 +89,54 @@ def an_inner_read_after_a_pause(race: Race) -> None:
         await race.checkpoint("the outer computes")
         return row
 
-    outer_of(race, late, readers=2)
+    outer_that_reads(race, late, readers=2)
+
+
+def slowly(race: Race, read: Callable[[int], Awaitable[Any]]) -> Callable[[int], Awaitable[Any]]:
+    """Read, and go on computing while others have their turn."""
+
+    async def read_and_compute(uid: int) -> Any:
+        row = await read(uid)
+        await race.checkpoint("the page computes")
+        return row
+
+    return read_and_compute
 
 
 @scenario(small=False)
 def three_levels(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(clock=race.clock)
-    async def get_card(uid: int) -> tuple[str, Row]:
-        return ("card", await get_user(uid))
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, tuple[str, Row]]:
-        card = await get_card(uid)
-        await race.checkpoint("the page computes")
-        return ("page", card)
-
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
+    update = update_of(users, get_user)
+    get_card = outer_of(race, "card", get_user)
+    get_page = outer_of(race, "page", slowly(race, get_card))
 
     race.read(get_page, 1)
     race.read(get_page, 1)
     race.read(get_card, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user, get_card, get_page)
 
 
 @scenario(small=False)
 def three_levels_whose_middle_is_evicted(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(maxsize=1, clock=race.clock)
-    async def get_card(uid: int) -> tuple[str, Row]:
-        return ("card", await get_user(uid))
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, tuple[str, Row]]:
-        return ("page", await get_card(uid))
-
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race)
+    update = update_of(users, get_user)
+    get_card = outer_of(race, "card", get_user, maxsize=1)
+    get_page = outer_of(race, "page", get_card)
 
     race.read(get_page, 1)
     race.read(get_card, 2, hits=False)
     race.mutate(update, 1)
-    end_quietly(race, get_user, get_card, get_page)
 
 
 @scenario(small=False)
 def an_outer_of_many(race: Race) -> None:
     """A load that has read more than can be remembered one by one."""
-    users = race.source("users")
+    users, get_user = users_of(race, maxsize=None)
+    update = update_of(users, get_user)
 
     @AsyncLRU(maxsize=None, clock=race.clock)
     async def get_flag(uid: int, n: int) -> int:
         return n
-
-    @AsyncLRU(maxsize=None, clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
 
     @AsyncLRU(clock=race.clock)
     async def get_page(uid: int) -> tuple[str, Row]:
@@ -179,29 +147,16 @@ def an_outer_of_many(race: Race) -> None:
         await race.checkpoint("the page computes")
         return ("page", row)
 
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
-
     race.read(get_page, 1)
     race.read(get_page, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user, get_page, get_flag)
+    end_quietly(race, get_page, get_flag)
 
 
 @scenario(small=False)
 def an_inner_cleared_under_its_outer(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, Row]:
-        row = await get_user(uid)
-        await race.checkpoint("the page computes")
-        return ("page", row)
+    users, get_user = users_of(race)
+    get_page = outer_of(race, "page", slowly(race, get_user))
 
     @AsyncLRUInvalidator(get_user, clear_all=True)
     async def rewrite() -> None:
@@ -210,22 +165,12 @@ def an_inner_cleared_under_its_outer(race: Race) -> None:
     race.read(get_page, 1)
     race.read(get_page, 1)
     race.mutate(rewrite)
-    end_quietly(race, get_user, get_page)
 
 
 @scenario(small=False, allow={"stale-commit"})
 def a_clear_under_an_outer(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, Row]:
-        row = await get_user(uid)
-        await race.checkpoint("the page computes")
-        return ("page", row)
+    users, get_user = users_of(race)
+    get_page = outer_of(race, "page", slowly(race, get_user))
 
     async def update(uid: int) -> None:
         await users.write(uid)
@@ -234,20 +179,12 @@ def a_clear_under_an_outer(race: Race) -> None:
     race.read(get_page, 1)
     race.read(get_page, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user, get_page)
 
 
 @scenario(small=False)
 def an_outer_lives_no_longer_than_its_inner(race: Race) -> None:
-    users = race.source("users")
-
-    @AsyncTTL(10, clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, Row]:
-        return ("page", await get_user(uid))
+    users, get_user = users_of(race, ttl=10)
+    get_page = outer_of(race, "page", get_user)
 
     async def write_and_wait(uid: int) -> None:
         await get_user(uid)
@@ -258,17 +195,12 @@ def an_outer_lives_no_longer_than_its_inner(race: Race) -> None:
         assert await get_page(uid) == ("page", users.committed(uid)), "the page outlived the user it was made of"
 
     race.actor(write_and_wait, 1)
-    end_quietly(race, get_user, get_page)
 
 
 @scenario(small=False)
 def a_mutation_inside_a_load(race: Race) -> None:
     """What a load reads inside its own mutation is not committed yet, and must not be stored with its result."""
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     @AsyncLRU(clock=race.clock)
     async def touch(uid: int) -> tuple[str, int]:
@@ -285,17 +217,13 @@ def a_mutation_inside_a_load(race: Race) -> None:
 
     race.read(get_user, 1)
     race.actor(check, 1)
-    end_quietly(race, get_user, touch)
+    end_quietly(race, touch)
 
 
 @scenario(small=False)
 def a_private_read_of_what_nobody_covers(race: Race) -> None:
     """Inside a mutation even a read that it does not declare may see what is not committed."""
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
 
     @AsyncLRU(clock=race.clock)
     async def get_name(uid: int) -> Row:
@@ -316,30 +244,23 @@ def a_private_read_of_what_nobody_covers(race: Race) -> None:
 
     race.actor(check, 1)
     race.read(get_name, 1)
-    end_quietly(race, get_user, get_name, try_out)
+    end_quietly(race, get_name, try_out)
 
 
 @scenario(small=False)
 def an_outer_that_looks_and_loads_for_itself(race: Race) -> None:
     """To find nothing is to have read: it rests on the key, during a mutation too."""
-    users = race.source("users")
-
-    @AsyncLRU(clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
+    users, get_user = users_of(race)
+    update = update_of(users, get_user)
 
     @AsyncLRU(clock=race.clock)
     async def get_page(uid: int) -> tuple[str, Row]:
         return ("page", get_user.peek(uid) or await users.load(uid))
 
-    @AsyncLRUInvalidator(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
-
     race.read(get_page, 1)
     race.read(get_page, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user, get_page)
+    end_quietly(race, get_page)
 
 
 @scenario()
@@ -414,21 +335,10 @@ def a_cycle_during_a_mutation(race: Race) -> None:
 @scenario(small=False, allow={"stuck", "stale-after", "stale-commit", "dirty"})
 def an_untracked_inner(race: Race) -> None:
     """What opts out is not promised to be fresh, only to end well."""
-    users = race.source("users")
-
-    @cached(track=False, clock=race.clock)
-    async def get_user(uid: int) -> Row:
-        return await users.load(uid)
-
-    @AsyncLRU(clock=race.clock)
-    async def get_page(uid: int) -> tuple[str, Row]:
-        return ("page", await get_user(uid))
-
-    @invalidates(get_user)
-    async def update(uid: int) -> None:
-        await users.write(uid)
+    users, get_user = users_of(race, track=False)
+    get_page = outer_of(race, "page", get_user)
+    update = update_of(users, get_user)
 
     race.read(get_page, 1)
     race.read(get_user, 1)
     race.mutate(update, 1)
-    end_quietly(race, get_user, get_page)

@@ -1,4 +1,4 @@
-"""Every test ends at the structural oracle: no load, no mutation, no tag is left of what has ended."""
+"""What the tests of the rooms begin with; and each ends at the structural oracle, nothing left of what has ended."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ import pytest
 
 from cache import AsyncCache
 from cache._cache import living
-from cache._lease import running
+from cache._lease import Lease, running
 from cache._step import step
+from cache._store import Store
+from cache._tags import Keyspace
 from cache.testing import FakeClock, assert_quiet
-from tests.spec.steering import settle
+from tests.spec.steering import Loader, settle
+from tests.unit.leases import Begin
+from tests.unit.stores import make_store
 
 
 @pytest.fixture
@@ -47,3 +51,46 @@ def _quiet_end(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def cache() -> AsyncCache:
+    return AsyncCache(name="users")
+
+
+@pytest.fixture
+def loader() -> Loader:
+    return Loader()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> Store:
+    return make_store(clock)
+
+
+@pytest.fixture
+def in_step() -> Iterator[None]:
+    """A store is changed inside a step only."""
+    with step:
+        yield
+
+
+@pytest.fixture
+def space(clock: FakeClock) -> Keyspace:
+    return Keyspace("cache", clock)
+
+
+@pytest.fixture
+def begin(space: Keyspace) -> Iterator[Begin]:
+    """Begins loads, and ends those that the test leaves."""
+    begun: list[Lease] = []
+
+    def begin(key: object = "k", *, within: Keyspace = space, **options: Any) -> Lease:
+        lease = Lease(within, key, **options)
+        lease.start()
+        begun.append(lease)
+        return lease
+
+    yield begin
+    for lease in begun:
+        lease.close()

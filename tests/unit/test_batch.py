@@ -7,25 +7,8 @@ import pytest
 
 from cache import AsyncCache
 from tests.spec.steering import TURNS, Loader, metric, settle, start
+from tests.unit.batches import HOUR_MS, Many, made
 from tests.unit.fragile import FragileClock
-
-HOUR_MS = 3_600_000
-
-
-def made(**options: Any) -> AsyncCache:
-    return AsyncCache(**{"batch_window_ms": 0, **options})
-
-
-class Many:
-    """A batch loader with methods, as repositories have them."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[Any]] = []
-
-    def load(self, keys: list[Any]) -> dict[Any, Any]:
-        self.calls.append(keys)
-        return {key: f"<{key}>" for key in keys}
-
 
 # -- collecting ------------------------------------------------------------------------------------------------
 

@@ -5,26 +5,8 @@ from typing import Any
 
 import pytest
 
-from cache import AsyncCache
 from cache._batch import load_keys, load_one
-
-HOUR_MS = 3_600_000
-
-
-def made(**options: Any) -> AsyncCache:
-    return AsyncCache(**{"batch_window_ms": 0, **options})
-
-
-class Many:
-    """A batch loader with methods, as repositories have them."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[Any]] = []
-
-    def load(self, keys: list[Any]) -> dict[Any, Any]:
-        self.calls.append(keys)
-        return {key: f"<{key}>" for key in keys}
-
+from tests.unit.batches import Many
 
 # -- what a loader may return ----------------------------------------------------------------------------------
 

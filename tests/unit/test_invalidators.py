@@ -7,35 +7,11 @@ from typing import Any
 
 import pytest
 
-from cache import AsyncCache, AsyncLRU, AsyncLRUInvalidator, AsyncTTL, AsyncTTLInvalidator, cached, invalidates
+from cache import AsyncCache, AsyncLRU, AsyncLRUInvalidator, AsyncTTL, AsyncTTLInvalidator, invalidates
 from cache._window import enclosing
 from cache.testing import FakeClock
 from tests.spec.steering import Loader, start
-
-
-def users(**options: Any) -> Any:
-    async def get(uid: int, flag: bool = False) -> tuple[int, bool]:
-        return uid, flag
-
-    return cached(**options)(get)
-
-
-async def update(uid: int, name: str = "") -> str:
-    return f"updated {uid}"
-
-
-async def filled(f: Any, *calls: tuple[Any, ...]) -> Any:
-    for call in calls:
-        await f(*call)
-    return f
-
-
-def kept(f: Any, *calls: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    return [call for call in calls if f.peek(*call) is not None]
-
-
-CALLS = ((1, False), (1, True), (2, False))
-
+from tests.unit.users import CALLS, filled, kept, update, users
 
 # -- order -----------------------------------------------------------------------------------------------------
 

@@ -1,56 +1,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from cache._lease import RUNNING, Lease
 from cache._step import step
-from cache._tags import ALL, Domain, Keyspace, Namespace
-from cache._window import Window
+from cache._tags import ALL, Keyspace, Namespace
 from cache.testing import FakeClock
-
-Begin = Callable[..., Lease]
-
-
-@pytest.fixture
-def space(clock: FakeClock) -> Keyspace:
-    return Keyspace("cache", clock)
-
-
-@pytest.fixture
-def begin(space: Keyspace) -> Iterator[Begin]:
-    """Begins loads, and ends those that the test leaves."""
-    begun: list[Lease] = []
-
-    def begin(key: object = "k", *, within: Keyspace = space, **options: Any) -> Lease:
-        lease = Lease(within, key, **options)
-        lease.start()
-        begun.append(lease)
-        return lease
-
-    yield begin
-    for lease in begun:
-        lease.close()
-
-
-def mutate(domain: Domain, name: object, clock: FakeClock) -> Window:
-    window = Window(((domain, name),), clock)
-    window.begin()
-    return window
-
-
-def answers(lease: Lease) -> tuple[bool, bool, bool]:
-    return lease.clean, lease.joinable, lease.chained
-
-
-FINE = (True, True, False)
-DETACHED = (True, False, False)
-DIRTIED = (False, False, False)
-SPOILED = (False, False, True)
-
+from tests.unit.leases import DETACHED, DIRTIED, FINE, SPOILED, Begin, answers, mutate
 
 # -- the three turns -------------------------------------------------------------------------------------------
 

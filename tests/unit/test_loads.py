@@ -10,17 +10,6 @@ from cache import AsyncCache, AsyncLRU, CacheCycleError, LoadCancelled
 from cache.testing import FakeClock
 from tests.spec.steering import Loader, metric, settle, start
 
-
-@pytest.fixture
-def cache() -> AsyncCache:
-    return AsyncCache(name="users")
-
-
-@pytest.fixture
-def loader() -> Loader:
-    return Loader()
-
-
 # -- which load a caller joins ---------------------------------------------------------------------------------
 
 

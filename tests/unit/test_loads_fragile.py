@@ -8,16 +8,6 @@ from tests.unit.fragile import FragileClock
 
 
 @pytest.fixture
-def cache() -> AsyncCache:
-    return AsyncCache(name="users")
-
-
-@pytest.fixture
-def loader() -> Loader:
-    return Loader()
-
-
-@pytest.fixture
 def fragile() -> FragileClock:
     return FragileClock()
 

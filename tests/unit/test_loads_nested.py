@@ -10,17 +10,6 @@ from cache._loads import switch
 from cache.testing import disabled
 from tests.spec.steering import Loader, metric, settle, start
 
-
-@pytest.fixture
-def cache() -> AsyncCache:
-    return AsyncCache(name="users")
-
-
-@pytest.fixture
-def loader() -> Loader:
-    return Loader()
-
-
 # -- private reads ---------------------------------------------------------------------------------------------
 
 

@@ -9,24 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cache._entry import NEVER, Entry, make_entry
 from cache._policy import LRU, SCAN
+from tests.unit.driven import Driven
 
 
-class Driven:
-    """An LRU driven as a store drives it, beside the plain model of what it promises: the keys, oldest use first."""
+class DrivenLRU(Driven):
+    """An LRU beside the plain model of what it promises: the keys, oldest use first."""
 
     def __init__(self, maxsize: int | None = None) -> None:
-        self.policy = LRU(maxsize)
-        self.tick = 0.0
-        self.entries: dict[int, Entry] = {}
+        super().__init__(LRU(maxsize))
         self.model: OrderedDict[int, None] = OrderedDict()
 
     def add(self, key: int, value: object = None) -> None:
         self.tick += 1.0
-        entry = self.entries[key] = make_entry(key, value, NEVER, (), reader_checks_exp=False)
-        entry.tick = self.tick
-        self.policy.add(entry)
+        self.file(key, value)
         self.model[key] = None
 
     def use(self, key: int) -> None:
@@ -34,14 +30,8 @@ class Driven:
         self.model.move_to_end(key)
 
     def discard(self, key: int) -> None:
-        self.policy.discard(self.entries.pop(key))
+        super().discard(key)
         del self.model[key]
-
-    def evict(self) -> int:
-        key = self.policy.evict(self.tick).key
-        assert isinstance(key, int)
-        del self.entries[key]
-        return key
 
     def evict_exactly(self) -> int:
         key = self.evict()
@@ -50,22 +40,11 @@ class Driven:
         return key
 
     def check(self) -> None:
-        """The buckets hold the entries, each where it says it is, in rising order, and few gaps."""
-        buckets = self.policy.buckets
-        filed = [entry for bucket in buckets for entry in bucket.filed()]
-        assert {entry.key for entry in filed} == self.entries.keys()
-        assert len(filed) == len(self.entries)
-        bounds = [bucket.bound for bucket in buckets]
+        """The buckets also stand in rising order."""
+        super().check()
+        bounds = [bucket.bound for bucket in self.policy.buckets]
         assert bounds == sorted(bounds)
         assert bounds[-1] == math.inf
-        for bucket in buckets:
-            for entry in bucket.filed():
-                assert entry.bucket is bucket
-                assert bucket.entries[entry.at] is entry
-
-    @property
-    def places(self) -> int:
-        return sum(len(bucket.entries) for bucket in self.policy.buckets)
 
 
 OPERATIONS = st.lists(st.tuples(st.sampled_from("aaaaauuuude"), st.integers(0, 60)), min_size=100, max_size=300)
@@ -74,7 +53,7 @@ OPERATIONS = st.lists(st.tuples(st.sampled_from("aaaaauuuude"), st.integers(0, 6
 @settings(max_examples=60)
 @given(st.sampled_from([1, 2, 3, 10, 50, None]), OPERATIONS)
 def test_the_least_recently_used_goes_first(maxsize: int | None, operations: list[tuple[str, int]]) -> None:
-    lru = Driven(maxsize)
+    lru = DrivenLRU(maxsize)
     for operation, key in operations:
         if operation == "a":
             if key in lru.entries:
@@ -97,7 +76,7 @@ def test_the_least_recently_used_goes_first(maxsize: int | None, operations: lis
 @pytest.mark.parametrize("used", [1, 10])
 def test_the_order_is_exact_over_a_long_life(maxsize: int, used: int) -> None:
     chance = random.Random(7)
-    lru = Driven(maxsize)
+    lru = DrivenLRU(maxsize)
     for key in range(6_000):
         if len(lru.entries) >= maxsize:
             lru.evict_exactly()
@@ -110,7 +89,7 @@ def test_the_order_is_exact_over_a_long_life(maxsize: int, used: int) -> None:
 
 
 def test_an_eviction_that_meets_too_many_entries_in_use_takes_the_oldest_of_those_it_has_seen() -> None:
-    lru = Driven()
+    lru = DrivenLRU()
     for key in range(3 * SCAN):
         lru.add(key)
     for key in reversed(range(3 * SCAN)):
@@ -120,7 +99,7 @@ def test_an_eviction_that_meets_too_many_entries_in_use_takes_the_oldest_of_thos
 
 
 def test_evictions_that_are_not_exact_lose_nothing_and_find_the_order_again() -> None:
-    lru = Driven()
+    lru = DrivenLRU()
     keys = range(4 * SCAN)
     for key in keys:
         lru.add(key)
@@ -136,7 +115,7 @@ def test_evictions_that_are_not_exact_lose_nothing_and_find_the_order_again() ->
 
 
 def test_the_last_one_can_be_evicted_however_often_it_was_used() -> None:
-    lru = Driven(1)
+    lru = DrivenLRU(1)
     lru.add(1)
     for _ in range(5):
         lru.use(1)
@@ -148,7 +127,7 @@ def test_an_entry_that_goes_is_kept_alive_by_nothing() -> None:
     class Value:
         pass
 
-    lru = Driven()
+    lru = DrivenLRU()
     values = [Value() for _ in range(3)]
     alive = [weakref.ref(value) for value in values]
     for key in range(40):
@@ -163,7 +142,7 @@ def test_an_entry_that_goes_is_kept_alive_by_nothing() -> None:
 
 @pytest.mark.parametrize("standing", [0, 1, 300])
 def test_coming_and_going_leaves_no_places_behind(standing: int) -> None:
-    lru = Driven(1_000)
+    lru = DrivenLRU(1_000)
     for key in range(standing):
         lru.add(key)
     for key in range(standing, 20_000):
@@ -176,7 +155,7 @@ def test_coming_and_going_leaves_no_places_behind(standing: int) -> None:
 
 def test_entries_that_go_in_any_order_leave_no_places_behind() -> None:
     chance = random.Random(3)
-    lru = Driven(2_000)
+    lru = DrivenLRU(2_000)
     for key in range(2_000):
         lru.add(key)
     for key in chance.sample(range(2_000), 1_950):
@@ -188,7 +167,7 @@ def test_entries_that_go_in_any_order_leave_no_places_behind() -> None:
 
 
 def test_use_alone_makes_nothing_grow() -> None:
-    lru = Driven(100)
+    lru = DrivenLRU(100)
     for key in range(100):
         lru.add(key)
     for turn in range(5_000):
@@ -197,7 +176,7 @@ def test_use_alone_makes_nothing_grow() -> None:
 
 
 def test_a_moving_hand_passes_over_every_entry_in_turn() -> None:
-    lru = Driven(100)
+    lru = DrivenLRU(100)
     for key in range(100):
         lru.add(key)
     for key in range(0, 100, 3):
@@ -214,7 +193,7 @@ def test_a_moving_hand_finds_nothing_where_there_is_nothing() -> None:
 
 
 def test_a_policy_that_is_no_longer_used_can_be_let_go_of_bit_by_bit() -> None:
-    lru = Driven(100)
+    lru = DrivenLRU(100)
     for key in range(100):
         lru.add(key)
     turns = 0

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cache._entry import NEVER, Entry, make_entry
+from cache._entry import NEVER, make_entry
 from cache._policy import LRU, SCAN, Policy
 from cache._s3fifo import S3FIFO
+from tests.unit.driven import Driven
 
 
 class Reference:
@@ -82,14 +83,12 @@ class Reference:
         self.evicted.append(t)
 
 
-class Driven:
-    """A policy driven as a store drives it."""
+class DrivenReader(Driven):
+    """A policy under those who read, and add what they do not find; the S3-FIFO unless told otherwise."""
 
     def __init__(self, size: int, policy: Policy | None = None) -> None:
+        super().__init__(S3FIFO(size) if policy is None else policy)
         self.size = size
-        self.policy: Policy = S3FIFO(size) if policy is None else policy
-        self.tick = 0.0
-        self.entries: dict[int, Entry] = {}
         self.evicted: list[int] = []
 
     def read(self, key: int, value: object = None) -> bool:
@@ -100,34 +99,13 @@ class Driven:
             return True
         if len(self.entries) >= self.size:
             self.evict()
-        entry = self.entries[key] = make_entry(key, value, NEVER, (), reader_checks_exp=False)
-        entry.tick = self.tick
-        self.policy.add(entry)
+        self.file(key, value)
         return False
 
     def evict(self) -> int:
-        key = self.policy.evict(self.tick).key
-        assert isinstance(key, int)
-        del self.entries[key]
+        key = super().evict()
         self.evicted.append(key)
         return key
-
-    def remove(self, key: int) -> None:
-        self.policy.discard(self.entries.pop(key))
-
-    def check(self) -> None:
-        buckets = self.policy.buckets
-        filed = [entry for bucket in buckets for entry in bucket.filed()]
-        assert len(filed) == len(self.entries)
-        assert {entry.key for entry in filed} == self.entries.keys()
-        for bucket in buckets:
-            for entry in bucket.filed():
-                assert entry.bucket is bucket
-                assert bucket.entries[entry.at] is entry
-
-    @property
-    def places(self) -> int:
-        return sum(len(bucket.entries) for bucket in self.policy.buckets)
 
 
 SIZES = st.sampled_from([1, 2, 3, 9, 10, 11, 20, 35])
@@ -137,12 +115,12 @@ READS = st.lists(st.tuples(st.sampled_from("rrrrrd"), st.integers(0, 50)), min_s
 @settings(max_examples=100)
 @given(SIZES, READS)
 def test_what_goes_is_what_the_paper_says(size: int, operations: list[tuple[str, int]]) -> None:
-    reference, driven = Reference(size), Driven(size)
+    reference, driven = Reference(size), DrivenReader(size)
     for operation, key in operations:
         if operation == "r":
             assert driven.read(key) == reference.read(key)
         elif key in driven.entries:
-            driven.remove(key)
+            driven.discard(key)
             reference.remove(key)
     assert driven.evicted == reference.evicted
     driven.check()
@@ -151,7 +129,7 @@ def test_what_goes_is_what_the_paper_says(size: int, operations: list[tuple[str,
 @pytest.mark.parametrize("size", [10, 100, 3_000])
 def test_what_goes_is_what_the_paper_says_over_a_long_life(size: int) -> None:
     chance = random.Random(5)
-    reference, driven = Reference(size), Driven(size)
+    reference, driven = Reference(size), DrivenReader(size)
     for _ in range(10 * size + 2_000):
         key = int(5 * size * chance.random() ** 3)
         assert driven.read(key) == reference.read(key)
@@ -161,7 +139,7 @@ def test_what_goes_is_what_the_paper_says_over_a_long_life(size: int) -> None:
 
 
 def test_what_is_asked_for_again_outlives_a_scan() -> None:
-    def survivors(driven: Driven) -> int:
+    def survivors(driven: DrivenReader) -> int:
         popular = range(50)
         for _ in range(4):
             for key in popular:
@@ -170,12 +148,12 @@ def test_what_is_asked_for_again_outlives_a_scan() -> None:
             driven.read(key)
         return sum(key in driven.entries for key in popular)
 
-    assert survivors(Driven(100)) == 50
-    assert survivors(Driven(100, LRU(100))) == 0
+    assert survivors(DrivenReader(100)) == 50
+    assert survivors(DrivenReader(100, LRU(100))) == 0
 
 
 def test_what_was_turned_out_and_comes_back_soon_goes_to_the_main_queue_at_once() -> None:
-    driven = Driven(20)
+    driven = DrivenReader(20)
     for key in range(21):
         driven.read(key)
     assert driven.evicted == [0]
@@ -188,7 +166,7 @@ def test_what_was_turned_out_and_comes_back_soon_goes_to_the_main_queue_at_once(
 
 def test_an_eviction_that_meets_too_many_entries_in_use_takes_one_all_the_same() -> None:
     size = 3 * SCAN
-    driven = Driven(size)
+    driven = DrivenReader(size)
     for _ in range(4):
         for key in range(size):
             driven.read(key)
@@ -206,13 +184,13 @@ def test_an_entry_that_goes_is_kept_alive_by_nothing() -> None:
     class Value:
         pass
 
-    driven = Driven(10)
+    driven = DrivenReader(10)
     values = [Value() for _ in range(3)]
     alive = [weakref.ref(value) for value in values]
     for key in range(10):
         driven.read(key, values[key] if key < 3 else None)
     del values
-    driven.remove(0)
+    driven.discard(0)
     assert alive[0]() is None
     assert driven.evict() == 1
     assert alive[1]() is None
@@ -234,19 +212,19 @@ def test_what_was_turned_out_keeps_no_key_alive() -> None:
 
 @pytest.mark.parametrize("standing", [0, 1, 300])
 def test_coming_and_going_leaves_no_places_behind(standing: int) -> None:
-    driven = Driven(1_000)
+    driven = DrivenReader(1_000)
     for key in range(standing):
         driven.read(key)
     for key in range(standing, 20_000):
         driven.read(key)
-        driven.remove(key)
+        driven.discard(key)
     driven.check()
     assert driven.places <= 3 * standing + 64
     assert len(driven.policy.buckets) <= standing + 3
 
 
 def test_a_moving_hand_passes_over_every_entry_in_turn() -> None:
-    driven = Driven(100)
+    driven = DrivenReader(100)
     for key in range(90):
         driven.read(key)
         if key < 60:
@@ -255,7 +233,7 @@ def test_a_moving_hand_passes_over_every_entry_in_turn() -> None:
     for key in range(200, 240):
         driven.read(key)
     for key in list(driven.entries)[::3]:
-        driven.remove(key)
+        driven.discard(key)
     turns = 2 * (driven.places + len(driven.policy.buckets))
     for _ in range(3):
         seen = {entry.key for entry in (driven.policy.inspect() for _ in range(turns)) if entry is not None}
@@ -269,7 +247,7 @@ def test_a_moving_hand_finds_nothing_where_there_is_nothing(maxsize: int | None)
 
 
 def test_a_policy_that_is_no_longer_used_can_be_let_go_of_bit_by_bit() -> None:
-    driven = Driven(2_000)
+    driven = DrivenReader(2_000)
     for key in range(2_000):
         driven.read(key)
         driven.read(key)

@@ -1,64 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from cache._entry import NEVER
-from cache._lease import Lease
 from cache._policy import LRU, Policy
 from cache._s3fifo import S3FIFO
 from cache._step import step
 from cache._store import Store
 from cache._tags import Namespace
 from cache.testing import FakeClock
-
-#: A store asks of a loop only which it is.
-LOOP: Any = "loop"
-ANOTHER_LOOP: Any = "another loop"
-
-
-@pytest.fixture
-def in_step() -> Iterator[None]:
-    """A store is changed inside a step only."""
-    with step:
-        yield
-
+from tests.unit.stores import make_store, metric, values
 
 pytestmark = pytest.mark.usefixtures("in_step")
-
-
-def make(clock: FakeClock, maxsize: int | None = None, policy: Callable[[int | None], Policy] = LRU) -> Store:
-    return Store("store", maxsize, clock, reader_checks_exp=True, make_policy=policy)
-
-
-@pytest.fixture
-def store(clock: FakeClock) -> Store:
-    return make(clock)
-
-
-def load(store: Store, key: object = "k", **options: Any) -> Lease:
-    """A load in progress, where invalidations find it."""
-    lease = Lease(store, key, **options)
-    store.flights.setdefault(LOOP, {})[key] = lease
-    lease.start()
-    return lease
-
-
-def end(lease: Lease) -> None:
-    store = lease.keyspace
-    assert isinstance(store, Store)
-    store.flights.clear()
-    lease.close()
-
-
-def values(store: Store) -> dict[object, Any]:
-    return {key: store.data[key].value for key in store.data}
-
-
-def metric(store: Store, name: str) -> float:
-    return store.metrics()[name]
 
 
 # -- entries ---------------------------------------------------------------------------------------------------
@@ -102,7 +57,7 @@ def test_a_value_takes_the_place_of_the_one_before(store: Store) -> None:
 
 @pytest.mark.parametrize("policy", [LRU, S3FIFO])
 def test_a_store_never_holds_more_than_it_may(clock: FakeClock, policy: Callable[[int | None], Policy]) -> None:
-    store = make(clock, 3, policy)
+    store = make_store(clock, 3, policy)
     for key in range(10):
         store.put(key, key, NEVER, ())
         assert len(store.data) <= 3
@@ -113,13 +68,13 @@ def test_a_store_never_holds_more_than_it_may(clock: FakeClock, policy: Callable
 
 
 def test_a_store_without_room_stores_nothing(clock: FakeClock) -> None:
-    store = make(clock, 0)
+    store = make_store(clock, 0)
     assert not store.put("k", "v", NEVER, ())
     assert not store.data
 
 
 def test_what_has_expired_makes_room_before_anything_is_evicted(clock: FakeClock) -> None:
-    store = make(clock, 2)
+    store = make_store(clock, 2)
     store.put("old", 1, 5.0, ())
     store.put("good", 1, NEVER, ())
     clock.advance(5.0)
@@ -152,7 +107,7 @@ def test_dropped_values_are_left_to_the_end_of_the_step(store: Store) -> None:
 
 @pytest.mark.parametrize("policy", [LRU, S3FIFO])
 def test_hits_and_misses_add_up(clock: FakeClock, policy: Callable[[int | None], Policy]) -> None:
-    store = make(clock, 2, policy)
+    store = make_store(clock, 2, policy)
     assert metric(store, "hit_rate") == 0.0
     for key in range(5):
         store.put(key, key, NEVER, ())

@@ -1,65 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from cache._entry import NEVER, Entry
 from cache._lease import MANY, Lease
-from cache._policy import LRU, Policy
 from cache._shards import Contents
 from cache._step import step
 from cache._store import Store
 from cache._tags import ALL, Namespace
 from cache._window import Window
 from cache.testing import FakeClock
-
-#: A store asks of a loop only which it is.
-LOOP: Any = "loop"
-ANOTHER_LOOP: Any = "another loop"
-
-
-@pytest.fixture
-def in_step() -> Iterator[None]:
-    """A store is changed inside a step only."""
-    with step:
-        yield
-
+from tests.unit.stores import ANOTHER_LOOP, LOOP, end, load, metric, values
 
 pytestmark = pytest.mark.usefixtures("in_step")
-
-
-def make(clock: FakeClock, maxsize: int | None = None, policy: Callable[[int | None], Policy] = LRU) -> Store:
-    return Store("store", maxsize, clock, reader_checks_exp=True, make_policy=policy)
-
-
-@pytest.fixture
-def store(clock: FakeClock) -> Store:
-    return make(clock)
-
-
-def load(store: Store, key: object = "k", **options: Any) -> Lease:
-    """A load in progress, where invalidations find it."""
-    lease = Lease(store, key, **options)
-    store.flights.setdefault(LOOP, {})[key] = lease
-    lease.start()
-    return lease
-
-
-def end(lease: Lease) -> None:
-    store = lease.keyspace
-    assert isinstance(store, Store)
-    store.flights.clear()
-    lease.close()
-
-
-def values(store: Store) -> dict[object, Any]:
-    return {key: store.data[key].value for key in store.data}
-
-
-def metric(store: Store, name: str) -> float:
-    return store.metrics()[name]
 
 
 # -- the end of a load -----------------------------------------------------------------------------------------
