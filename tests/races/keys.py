@@ -227,7 +227,7 @@ def a_refresh_and_a_mutation(race: Race) -> None:
 
 @scenario()
 def a_refresh_and_an_older_load(race: Race) -> None:
-    """Who refreshes after his own write must not be given what was read before it."""
+    """Who refreshes after their own write must not be given what was read before it."""
     users, get_user = users_of(race)
 
     async def write_and_refresh(uid: int) -> None:
@@ -237,6 +237,27 @@ def a_refresh_and_an_older_load(race: Race) -> None:
 
     race.read(get_user, 1)
     race.actor(write_and_refresh, 1)
+
+
+@scenario(small=False)
+def a_refresh_that_joins_a_queued_load(race: Race) -> None:
+    """It queues behind a load whose tags are not known, while a mutation of some tag goes on."""
+    users, get_user = users_of(race, tags=lambda row, uid: ("users",))
+    get_page = outer_of(race, "page", get_user)
+
+    async def write_and_refresh(uid: int) -> None:
+        await users.write(uid)
+        await get_user.refresh(uid)
+
+    async def change_another() -> None:
+        with mutating((get_user, "nothing"), tags=("another",)):
+            await race.checkpoint("another tag is being changed")
+
+    race.read(get_user, 1)
+    race.read(get_user, 1)
+    race.read(get_page, 1)
+    race.actor(write_and_refresh, 1)
+    race.actor(change_another)
 
 
 @scenario()

@@ -1,7 +1,8 @@
 """The rules of the protocol, switched off one at a time.
 
-Each mutant breaks one rule, and names a scenario that must notice. A mutant that nobody notices means that the
-scenarios are too weak, or that the rule is not needed.
+Each mutant breaks one rule, and names a scenario that must notice, and the kind of violation that it must show: one
+that merely makes the code fail proves nothing. A mutant that nobody notices means that the scenarios are too weak, or
+that the rule is not needed.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from cache._window import Window
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule that is switched off while ``broken()`` is entered, and the scenario that must notice."""
+    """A rule that is switched off while ``broken()`` is entered, the scenario that must notice, and as what."""
 
     name: str
     caught_by: str
+    shows: str
     broken: Callable[[], AbstractContextManager[Any]]
 
 
@@ -35,10 +37,10 @@ MUTANTS: dict[str, Mutant] = {}
 Broken = Callable[[], AbstractContextManager[Any]]
 
 
-def mutant(caught_by: str) -> Callable[[Broken], Broken]:
+def mutant(caught_by: str, *, shows: str) -> Callable[[Broken], Broken]:
     def add(broken: Broken) -> Broken:
         name = broken.__name__
-        MUTANTS[name] = Mutant(name, caught_by, broken)
+        MUTANTS[name] = Mutant(name, caught_by, shows, broken)
         return broken
 
     return add
@@ -51,7 +53,7 @@ def nothing(*_: Any, **__: Any) -> None:
 # -- the window ---------------------------------------------------------------------------------------------------
 
 
-@mutant("two_readers_and_a_mutation")
+@mutant("two_readers_and_a_mutation", shows="stale-commit")
 def the_begin_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]:
     def begin(self: Window) -> None:
         for domain, name in self.targets:
@@ -61,7 +63,7 @@ def the_begin_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]
     return patch.object(Window, "begin", begin)
 
 
-@mutant("a_queued_load_after_the_end_of_the_mutation")
+@mutant("a_queued_load_after_the_end_of_the_mutation", shows="hang")
 def the_end_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]:
     def end(self: Window, linger: float, *, succeeded: bool) -> None:
         with patch.object(Window, "_invalidate", nothing):
@@ -71,12 +73,12 @@ def the_end_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]:
     return patch.object(Window, "end", end)
 
 
-@mutant("two_readers_and_two_mutations")
+@mutant("two_readers_and_two_mutations", shows="stale-commit")
 def a_mutation_covers_nothing() -> AbstractContextManager[Any]:
     return patch.object(_tags.Domain, "windows_on", lambda self, name: [])
 
 
-@mutant("a_mutation_that_fails_after_its_commit")
+@mutant("a_mutation_that_fails_after_its_commit", shows="leaks")
 def a_failed_mutation_does_not_close_its_window() -> AbstractContextManager[Any]:
     def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
         if error is None:
@@ -86,7 +88,7 @@ def a_failed_mutation_does_not_close_its_window() -> AbstractContextManager[Any]
     return patch.object(_mutation.Mutating, "__exit__", leave)
 
 
-@mutant("a_mutation_within_a_mutation")
+@mutant("a_mutation_within_a_mutation", shows="stale-commit")
 def the_end_of_one_mutation_uncovers_what_another_covers() -> AbstractContextManager[Any]:
     def uncover(self: _tags.Domain, name: Any, window: Window) -> None:
         self.windows.pop(name, None)
@@ -94,22 +96,22 @@ def the_end_of_one_mutation_uncovers_what_another_covers() -> AbstractContextMan
     return patch.object(_tags.Domain, "uncover", uncover)
 
 
-@mutant("a_mutation_of_everything")
+@mutant("a_mutation_of_everything", shows="stale-commit")
 def a_mutation_of_everything_does_not_cover_single_keys() -> AbstractContextManager[Any]:
     return patch.object(_tags.Domain, "windows_on", lambda self, name: self._current(name))
 
 
-@mutant("a_commit_that_lands_after_its_error")
+@mutant("a_commit_that_lands_after_its_error", shows="stuck")
 def an_ambiguous_end_does_not_linger() -> AbstractContextManager[Any]:
     return patch.object(_mutation, "AMBIGUOUS_LINGER", 0.0)
 
 
-@mutant("a_mutation_that_is_refused")
+@mutant("a_mutation_that_is_refused", shows="dirty")
 def the_reads_of_a_body_are_shared() -> AbstractContextManager[Any]:
     return patch.object(_loads, "enclosing", lambda: iter(()))
 
 
-@mutant("a_read_that_goes_on_after_its_mutation")
+@mutant("a_read_that_goes_on_after_its_mutation", shows="innocents")
 def a_body_that_has_ended_still_reads_privately() -> AbstractContextManager[Any]:
     def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
         original(self, kind, error, traceback)
@@ -142,17 +144,17 @@ def turning(change: Callable[[bool, bool, bool, int], tuple[bool, bool, bool]]) 
     return patch.object(Lease, "_turn", turn)
 
 
-@mutant("a_delete_after_the_write")
+@mutant("a_delete_after_the_write", shows="stuck")
 def a_load_that_was_invalidated_is_stored() -> AbstractContextManager[Any]:
     return turning(lambda joinable, clean, chained, turn: (joinable, True if turn == DIRTY else clean, chained))
 
 
-@mutant("a_delete_after_the_write")
+@mutant("a_delete_after_the_write", shows="stale-after")
 def a_load_that_was_invalidated_is_joined() -> AbstractContextManager[Any]:
     return turning(lambda joinable, clean, chained, turn: (turn == DIRTY or joinable, clean, chained))
 
 
-@mutant("a_reader_and_a_mutation")
+@mutant("a_reader_and_a_mutation", shows="stuck")
 def a_load_begun_in_a_mutation_is_stored() -> AbstractContextManager[Any]:
     return both(
         turning(lambda joinable, clean, chained, turn: (joinable, True if turn == SPOIL else clean, chained)),
@@ -160,17 +162,17 @@ def a_load_begun_in_a_mutation_is_stored() -> AbstractContextManager[Any]:
     )
 
 
-@mutant("two_readers_and_a_mutation")
+@mutant("two_readers_and_a_mutation", shows="stale-commit")
 def a_load_begun_in_a_mutation_is_joined() -> AbstractContextManager[Any]:
     return turning(lambda joinable, clean, chained, turn: (turn == SPOIL or joinable, clean, chained))
 
 
-@mutant("a_herd_in_a_window")
+@mutant("a_herd_in_a_window", shows="check")
 def readers_in_a_mutation_do_not_queue() -> AbstractContextManager[Any]:
     return turning(lambda joinable, clean, chained, turn: (joinable, clean, False))
 
 
-@mutant("three_levels")
+@mutant("three_levels", shows="stale-commit")
 def a_lease_does_not_tell_those_who_wait_for_it() -> AbstractContextManager[Any]:
     def spread(self: Lease, turn: int) -> None:
         if self.state == RUNNING:
@@ -179,7 +181,7 @@ def a_lease_does_not_tell_those_who_wait_for_it() -> AbstractContextManager[Any]
     return patch.object(Lease, "_spread", spread)
 
 
-@mutant("a_private_read_of_what_nobody_covers")
+@mutant("a_private_read_of_what_nobody_covers", shows="innocents")
 def a_private_read_does_not_spoil_the_load_around_it() -> AbstractContextManager[Any]:
     class Orphan(Lease):
         def __init__(self, *args: Any, parent: Lease | None = None, **options: Any) -> None:
@@ -188,12 +190,12 @@ def a_private_read_does_not_spoil_the_load_around_it() -> AbstractContextManager
     return patch.object(_loads, "Lease", Orphan)
 
 
-@mutant("a_cycle_of_two")
+@mutant("a_cycle_of_two", shows="hang")
 def a_cycle_is_not_refused() -> AbstractContextManager[Any]:
     return patch.object(Loads, "_refuse_cycle", nothing)
 
 
-@mutant("a_herd_in_a_window")
+@mutant("a_herd_in_a_window", shows="hang")
 def a_queued_load_is_forgotten_when_the_one_before_it_ends() -> AbstractContextManager[Any]:
     def close(self: Lease) -> None:
         self.successor = None
@@ -206,12 +208,12 @@ def a_queued_load_is_forgotten_when_the_one_before_it_ends() -> AbstractContextM
 # -- dependencies -------------------------------------------------------------------------------------------------
 
 
-@mutant("an_outer_and_its_inner")
+@mutant("an_outer_and_its_inner", shows="stuck")
 def an_outer_does_not_rest_on_the_keys_it_reads() -> AbstractContextManager[Any]:
     return patch.object(Lease, "rest_on_key", nothing)
 
 
-@mutant("an_outer_that_looks_and_loads_for_itself")
+@mutant("an_outer_that_looks_and_loads_for_itself", shows="stale-commit")
 def an_outer_that_reads_during_a_mutation_is_not_spoiled() -> AbstractContextManager[Any]:
     def rest_on_key(self: Lease, domain: _tags.Domain, key: Any) -> None:
         with patch.object(_tags.Domain, "windows_on", lambda self, name: []):
@@ -221,17 +223,17 @@ def an_outer_that_reads_during_a_mutation_is_not_spoiled() -> AbstractContextMan
     return patch.object(Lease, "rest_on_key", rest_on_key)
 
 
-@mutant("three_levels")
+@mutant("three_levels", shows="stuck")
 def an_outer_does_not_inherit_what_its_inner_rests_on() -> AbstractContextManager[Any]:
     return patch.object(Lease, "hand_up", nothing)
 
 
-@mutant("three_levels")
+@mutant("three_levels", shows="stuck")
 def a_hit_inside_a_load_hands_up_nothing() -> AbstractContextManager[Any]:
     return patch.object(Lease, "rest_on_entry", nothing)
 
 
-@mutant("an_outer_lives_no_longer_than_its_inner")
+@mutant("an_outer_lives_no_longer_than_its_inner", shows="innocents")
 def an_outer_outlives_its_inner() -> AbstractContextManager[Any]:
     def rest_on(self: Lease, tags: Any, deadline: float = 0.0, clock: Any = None) -> None:
         original(self, tags)
@@ -240,7 +242,7 @@ def an_outer_outlives_its_inner() -> AbstractContextManager[Any]:
     return patch.object(Lease, "rest_on", rest_on)
 
 
-@mutant("an_outer_of_many")
+@mutant("an_outer_of_many", shows="stuck")
 def what_rests_on_anything_in_a_cache_outlives_its_invalidations() -> AbstractContextManager[Any]:
     def kill(self: _tags.Domain, name: Any) -> bool:
         anything = self.tags.pop(_tags.ANY, None)
@@ -253,7 +255,7 @@ def what_rests_on_anything_in_a_cache_outlives_its_invalidations() -> AbstractCo
     return patch.object(_tags.Domain, "kill", kill)
 
 
-@mutant("a_clear_under_an_outer")
+@mutant("a_clear_under_an_outer", shows="stuck")
 def what_was_computed_from_a_cache_outlives_its_clear() -> AbstractContextManager[Any]:
     def rest_on_key(self: Lease, domain: _tags.Domain, key: Any) -> None:
         self.rest_on((domain.tag(key),))
@@ -266,12 +268,12 @@ def what_was_computed_from_a_cache_outlives_its_clear() -> AbstractContextManage
 # -- tags ---------------------------------------------------------------------------------------------------------
 
 
-@mutant("a_tag_and_a_mutation_of_it")
+@mutant("a_tag_and_a_mutation_of_it", shows="stuck")
 def a_hit_does_not_look_at_its_tags() -> AbstractContextManager[Any]:
     return patch.object(_entry.Guard, "is_alive", lambda self: True)
 
 
-@mutant("a_tag_and_a_mutation_of_it")
+@mutant("a_tag_and_a_mutation_of_it", shows="stuck")
 def the_epoch_does_not_move() -> AbstractContextManager[Any]:
     def kill(self: _tags.Tag) -> None:
         now = _tags.epoch.now
@@ -282,7 +284,7 @@ def the_epoch_does_not_move() -> AbstractContextManager[Any]:
     return patch.object(_tags.Tag, "kill", kill)
 
 
-@mutant("a_tag_and_a_mutation_of_it")
+@mutant("a_tag_and_a_mutation_of_it", shows="stuck")
 def a_load_in_progress_does_not_hear_of_its_tags() -> AbstractContextManager[Any]:
     def kill(self: _tags.Tag) -> None:
         self.dead = True
@@ -291,22 +293,55 @@ def a_load_in_progress_does_not_hear_of_its_tags() -> AbstractContextManager[Any
     return patch.object(_tags.Tag, "kill", kill)
 
 
-@mutant("tags_computed_from_the_result")
+@mutant("tags_computed_from_the_result", shows="stuck")
 def tags_computed_from_the_result_are_not_suspected() -> AbstractContextManager[Any]:
-    return patch.object(Lease, "suspect", lambda self, name: self.detach())
+    return patch.object(Lease, "suspect", lambda self, name, namespace: self.detach())
 
 
-@mutant("tags_computed_from_the_result")
+@mutant("tags_computed_from_the_result", shows="stale-commit")
 def a_load_whose_tags_are_unknown_is_joined_after_a_tag_has_died() -> AbstractContextManager[Any]:
-    return patch.object(Lease, "suspect", lambda self, name: self.suspects.add(name))
+    return patch.object(Lease, "suspect", lambda self, name, namespace: self.suspects.add(name))
 
 
-@mutant("tags_computed_from_the_result")
+@mutant("tags_computed_from_the_result_and_a_commit_that_lands_late", shows="stuck")
+def tags_under_a_lingering_mutation_are_not_suspected() -> AbstractContextManager[Any]:
+    def start(self: Lease) -> None:
+        original(self)
+        self.suspects.clear()
+
+    original = Lease.start
+    return patch.object(Lease, "start", start)
+
+
+@mutant("a_queued_load_of_unknown_tags_after_the_end_of_the_mutation", shows="hang")
+def the_end_of_a_mutation_of_a_tag_does_not_begin_what_is_queued() -> AbstractContextManager[Any]:
+    def suspect(self: Lease, name: Any, _: Any) -> None:
+        self.suspects.add(name)
+        self.detach()
+
+    return patch.object(Lease, "suspect", suspect)
+
+
+@mutant("a_refresh_that_joins_a_queued_load", shows="stuck")
+def a_refresh_that_joins_a_queued_load_does_not_replace_what_is_stored() -> AbstractContextManager[Any]:
+    def board(self: Loads, key: Any, *args: Any, anew: bool) -> Any:
+        queued: Any = {**self.store.flights}.get(asyncio.get_running_loop(), {}).get(key)
+        before = None if queued is None else queued.anew
+        flight, future = original(self, key, *args, anew=anew)
+        if flight is queued:
+            flight.anew = before
+        return flight, future
+
+    original = Loads._board
+    return patch.object(Loads, "_board", board)
+
+
+@mutant("tags_computed_from_the_result", shows="stale-commit")
 def a_load_whose_tags_are_unknown_is_joined_during_a_mutation() -> AbstractContextManager[Any]:
     return patch.object(_tags.Domain, "changing", lambda self: [])
 
 
-@mutant("tags_computed_from_the_result_and_a_mutation_of_the_key")
+@mutant("tags_computed_from_the_result_and_a_mutation_of_the_key", shows="stuck")
 def a_detached_load_is_not_found_by_its_key() -> AbstractContextManager[Any]:
     def turn(self: Lease, kind: int) -> bool:
         with patch.object(Lease, "_rest_on", nothing):
@@ -316,7 +351,7 @@ def a_detached_load_is_not_found_by_its_key() -> AbstractContextManager[Any]:
     return patch.object(Lease, "_turn", turn)
 
 
-@mutant("a_mutation_of_all_that_agree")
+@mutant("a_mutation_of_all_that_agree", shows="stuck")
 def entries_do_not_rest_on_their_wildcards() -> AbstractContextManager[Any]:
     return patch.object(_wrapper.Cached, "_wildcards", lambda self, key: ())
 
@@ -324,7 +359,7 @@ def entries_do_not_rest_on_their_wildcards() -> AbstractContextManager[Any]:
 # -- set, refresh, clear ------------------------------------------------------------------------------------------
 
 
-@mutant("a_set_under_an_outer")
+@mutant("a_set_under_an_outer", shows="stuck")
 def a_set_does_not_invalidate() -> AbstractContextManager[Any]:
     def assign(self: Store, *args: Any) -> bool:
         with patch.object(Store, "invalidate", nothing):
@@ -334,7 +369,7 @@ def a_set_does_not_invalidate() -> AbstractContextManager[Any]:
     return patch.object(Store, "assign", assign)
 
 
-@mutant("a_set_by_a_stranger_during_a_mutation")
+@mutant("a_set_by_a_stranger_during_a_mutation", shows="stale-commit")
 def a_set_during_a_mutation_is_stored() -> AbstractContextManager[Any]:
     def settle(self: Store, held: Held, own: tuple[Window, ...]) -> bool:
         with patch.object(_tags.Domain, "windows_on", lambda self, name: []):
@@ -344,7 +379,7 @@ def a_set_during_a_mutation_is_stored() -> AbstractContextManager[Any]:
     return patch.object(Store, "settle", settle)
 
 
-@mutant("a_set_inside_a_mutation")
+@mutant("a_set_inside_a_mutation", shows="stuck")
 def a_set_inside_a_mutation_is_stored_though_another_overlapped() -> AbstractContextManager[Any]:
     @contextmanager
     def blind() -> Iterator[None]:
@@ -354,7 +389,7 @@ def a_set_inside_a_mutation_is_stored_though_another_overlapped() -> AbstractCon
     return blind()
 
 
-@mutant("a_set_inside_a_mutation_that_is_refused")
+@mutant("a_set_inside_a_mutation_that_is_refused", shows="stuck")
 def a_set_inside_a_mutation_that_failed_is_stored() -> AbstractContextManager[Any]:
     def end(self: Window, linger: float, *, succeeded: bool) -> None:
         original(self, linger, succeeded=True)
@@ -363,17 +398,17 @@ def a_set_inside_a_mutation_that_failed_is_stored() -> AbstractContextManager[An
     return patch.object(Window, "end", end)
 
 
-@mutant("a_value_set_with_a_tag_that_only_another_mutation_covers")
+@mutant("a_value_set_with_a_tag_that_only_another_mutation_covers", shows="stuck")
 def a_set_inside_a_mutation_is_stored_though_its_tag_died() -> AbstractContextManager[Any]:
     return patch.object(Window, "may_hold", lambda self, names: self.open and not self.contested)
 
 
-@mutant("a_value_set_with_a_tag_that_another_does_not_name")
+@mutant("a_value_set_with_a_tag_that_another_does_not_name", shows="stuck")
 def a_value_kept_aside_outlives_its_invalidation() -> AbstractContextManager[Any]:
     return patch.object(Held, "_rest_on", nothing)
 
 
-@mutant("a_set_inside_a_mutation_inside_a_mutation")
+@mutant("a_set_inside_a_mutation_inside_a_mutation", shows="stuck")
 def a_value_kept_aside_is_passed_on_to_the_mutation_around() -> AbstractContextManager[Any]:
     def settle(self: Held, own: tuple[Window, ...]) -> bool:
         return self.store.settle(self, own or tuple(_window.enclosing()))
@@ -381,17 +416,17 @@ def a_value_kept_aside_is_passed_on_to_the_mutation_around() -> AbstractContextM
     return patch.object(Held, "settle", settle)
 
 
-@mutant("a_queued_load_after_the_end_of_the_mutation")
+@mutant("a_queued_load_after_the_end_of_the_mutation", shows="hang")
 def the_end_of_a_mutation_does_not_begin_what_is_queued() -> AbstractContextManager[Any]:
     return patch.object(Lease, "predecessor", property(nothing, nothing))
 
 
-@mutant("an_inner_that_is_refreshed")
+@mutant("an_inner_that_is_refreshed", shows="stuck")
 def an_outer_does_not_rest_on_what_it_refreshes() -> AbstractContextManager[Any]:
     return patch.object(_flight.Flight, "hand_up", Lease.hand_up)
 
 
-@mutant("a_refresh_sees_what_nobody_declared")
+@mutant("a_refresh_sees_what_nobody_declared", shows="stuck")
 def a_refresh_leaves_what_was_computed_from_the_old_value() -> AbstractContextManager[Any]:
     def finish(self: Store, lease: Any, value: Any, ttl: Any, *, replaces: bool = False) -> None:
         original(self, lease, value, ttl, replaces=False)
@@ -400,7 +435,7 @@ def a_refresh_leaves_what_was_computed_from_the_old_value() -> AbstractContextMa
     return patch.object(Store, "finish", finish)
 
 
-@mutant("a_refresh_and_an_older_load")
+@mutant("a_refresh_and_an_older_load", shows="stuck")
 def a_refresh_joins_an_older_load() -> AbstractContextManager[Any]:
     def board(self: Loads, *args: Any, anew: bool) -> Any:
         return original(self, *args, anew=False)
@@ -409,7 +444,7 @@ def a_refresh_joins_an_older_load() -> AbstractContextManager[Any]:
     return patch.object(Loads, "_board", board)
 
 
-@mutant("a_clear_after_the_write")
+@mutant("a_clear_after_the_write", shows="stuck")
 def a_clear_leaves_loads_in_progress_alone() -> AbstractContextManager[Any]:
     def invalidate_all(self: Store) -> bool:
         flights, self.flights = self.flights, {}
@@ -425,12 +460,12 @@ def a_clear_leaves_loads_in_progress_alone() -> AbstractContextManager[Any]:
 # -- flights ------------------------------------------------------------------------------------------------------
 
 
-@mutant("a_load_dies_with_its_last_reader")
+@mutant("a_load_dies_with_its_last_reader", shows="innocents")
 def a_load_that_nobody_waits_for_goes_on() -> AbstractContextManager[Any]:
     return patch.object(_flight.Flight, "abandon", nothing)
 
 
-@mutant("any_of_three_readers_is_cancelled")
+@mutant("any_of_three_readers_is_cancelled", shows="hang")
 def a_load_dies_with_any_of_its_readers() -> AbstractContextManager[Any]:
     def leave(self: _flight.Flight, future: Any) -> None:
         original(self, future)
@@ -440,7 +475,7 @@ def a_load_dies_with_any_of_its_readers() -> AbstractContextManager[Any]:
     return patch.object(_flight.Flight, "leave", leave)
 
 
-@mutant("a_load_cancelled_from_inside")
+@mutant("a_load_cancelled_from_inside", shows="innocents")
 def a_load_cancelled_from_inside_cancels_its_readers() -> AbstractContextManager[Any]:
     def refuse(waiters: Any, error: BaseException) -> None:
         cause = error.__cause__
@@ -450,7 +485,7 @@ def a_load_cancelled_from_inside_cancels_its_readers() -> AbstractContextManager
     return patch.object(_flight, "refuse", refuse)
 
 
-@mutant("two_readers_and_two_mutations")
+@mutant("two_readers_and_two_mutations", shows="stuck")
 def a_load_that_ends_is_removed_by_key() -> AbstractContextManager[Any]:
     def remove(self: Loads, flight: Any) -> None:
         board = self.store.flights.get(flight.loop, {})
@@ -461,7 +496,7 @@ def a_load_that_ends_is_removed_by_key() -> AbstractContextManager[Any]:
     return patch.object(Loads, "remove", remove)
 
 
-@mutant("readers_and_a_mutation_on_two_loops")
+@mutant("readers_and_a_mutation_on_two_loops", shows="leaks")
 def loads_are_shared_across_loops() -> AbstractContextManager[Any]:
     def new_board(self: Loads, loop: asyncio.AbstractEventLoop) -> dict[Any, Any]:
         boards = self.store.flights
@@ -471,7 +506,7 @@ def loads_are_shared_across_loops() -> AbstractContextManager[Any]:
     return patch.object(Loads, "_new_board", new_board)
 
 
-@mutant("a_batch_and_a_mutation_of_one_of_its_keys")
+@mutant("a_batch_and_a_mutation_of_one_of_its_keys", shows="stuck")
 def the_keys_of_a_batch_are_not_fenced() -> AbstractContextManager[Any]:
     def start(self: _batch.KeyFlight) -> None:
         self.state = RUNNING
@@ -489,7 +524,7 @@ def the_keys_of_a_batch_are_not_fenced() -> AbstractContextManager[Any]:
     return broken()
 
 
-@mutant("a_batch_whose_loader_reads_the_cache")
+@mutant("a_batch_whose_loader_reads_the_cache", shows="stuck")
 def the_keys_of_a_batch_do_not_rest_on_what_its_loader_reads() -> AbstractContextManager[Any]:
     def send(self: _batch.Batch) -> None:
         original(self)

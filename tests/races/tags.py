@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from cache import invalidate, mutating
-from cache.testing import Race
-from tests.races.catalogue import cache_of, outer_of, scenario, update_of, users_of
+import asyncio
+from contextvars import Context
+
+from cache import cached, invalidate, invalidates, mutating
+from cache.testing import Race, Row
+from tests.races.catalogue import cache_of, end_quietly, outer_of, scenario, update_of, users_of
 
 
 @scenario()
@@ -49,6 +52,58 @@ def tags_computed_from_the_result(race: Race) -> None:
     race.read(get_user, 1)
     race.read(get_user, 1)
     race.mutate(update, 1)
+
+
+@scenario(small=False)
+def tags_computed_from_the_result_and_a_commit_that_lands_late(race: Race) -> None:
+    """A load that begins while the mutation lingers, and ends after that."""
+    users = race.source("users")
+
+    @cached(tags=lambda row, uid: (f"row:{uid}",), clock=race.clock)
+    async def get_user(uid: int) -> Row:
+        row = await users.load(uid)
+        await asyncio.sleep(2.0)
+        return row
+
+    @invalidates(get_user, tags=("row:{uid}",), key_fn=lambda args, _: [])
+    async def update(uid: int) -> None:
+        await users.write(uid, ending="late", delay=0.5)
+
+    race.read(get_user, 1)
+    race.read(get_user, 1)
+    race.mutate(update, 1, expect=(TimeoutError,))
+
+
+@scenario()
+def a_queued_load_of_unknown_tags_after_the_end_of_the_mutation(race: Race) -> None:
+    users = race.source("users")
+    gates: list[asyncio.Event] = []
+
+    @cached(tags=lambda row, uid: ("users",), clock=race.clock)
+    async def get_user(uid: int) -> Row:
+        if not gates:
+            gates.append(asyncio.Event())
+            await gates[0].wait()
+        return await users.load(uid)
+
+    async def change() -> None:
+        with mutating((get_user.cache, "nothing"), tags=("another",)):
+            # Readers outside: what a body begins in its own context reads privately.
+            first = asyncio.create_task(get_user(1), context=Context())
+            await race.checkpoint("the first reader loads")
+            second = asyncio.create_task(get_user(1), context=Context())
+            await race.checkpoint("the second reader is queued")
+        await second
+        gates[0].set()
+        await first
+
+    @cached(clock=race.clock)
+    async def get_other(uid: int) -> Row:
+        return await users.load(uid)
+
+    race.actor(change)
+    race.read(get_other, 2)
+    end_quietly(race, get_user, get_other)
 
 
 @scenario(small=False)
