@@ -121,7 +121,7 @@ class Town:
         return self.core.clear()
 
     async def give_up(self, key: int) -> None:
-        """As a caller who is cancelled while he waits."""
+        """As a caller who is cancelled while they wait."""
         caller = asyncio.ensure_future(self.page(key))
         for _ in range(self.chance.randrange(4)):
             await asyncio.sleep(0)

@@ -243,8 +243,8 @@ class Flight(Lease):
         """The load has failed: every waiter gets the very error, but for two that no future can pass on."""
         if isinstance(error, asyncio.CancelledError):
             error = caused(LoadCancelled(f"The load of {self.title} was cancelled from inside."), error)
-        elif isinstance(error, StopIteration):  # of a ttl or tags function
-            error = caused(RuntimeError(f"the loader of {self.title} raised StopIteration"), error)
+        elif isinstance(error, StopIteration):
+            error = caused(RuntimeError(f"the load of {self.title} raised StopIteration"), error)
         waiters: dict[asyncio.Future[Any], None] = {}
         trouble: Exception | None = None
         try:

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 
 from cache._applied import Applied
-from cache._arguments import DEFAULT, Default, check_name, check_some_tags, check_tags
+from cache._arguments import DEFAULT, Default, check_name, check_some_tags, check_tags, shown
 from cache._cache import AsyncCache, living
 from cache._mutation import Linger, Mutating, check_linger
 from cache._step import step
@@ -52,9 +52,14 @@ def _target(target: Any) -> tuple[AsyncCache, Hashable]:
                 hash(key)
             except TypeError as error:
                 raise TypeError(f"the key in {target!r} is not hashable: use what cache_key(...) returns") from error
+            cached = cached_of(of)
+            if cached is not None and cached.calls.key_names and not cached.calls.components(key):
+                raise TypeError(f"{shown(key)} is no key of {cached.name}: use what its cache_key(...) returns")
             return cache, key
+    hint = f"; a tag is passed as tags=({target!r},)" if isinstance(target, str) else ""
     raise TypeError(
-        f"{target!r} is no target of a mutation: pass a cached function or an AsyncCache, or a pair (one of these, key)"
+        f"{shown(target)} is no target of a mutation: pass a cached function or an AsyncCache, or a pair (one of these, "
+        f"key){hint}"
     )
 
 

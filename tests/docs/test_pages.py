@@ -11,7 +11,9 @@ from tests.docs.pages import blocks_of, run
 
 TOP = Path(__file__).resolve().parents[2]
 README = TOP / "README.md"
-PAGES = [README, *sorted((TOP / "docs").glob("*.md"))]
+CONTRIBUTING = TOP / "CONTRIBUTING.md"
+SITE = sorted((TOP / "docs").glob("*.md"))
+PAGES = [README, CONTRIBUTING, *SITE]
 each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(TOP)) for page in PAGES])
 
 
@@ -24,10 +26,11 @@ def test_every_example_runs_and_prints_what_the_page_shows(page: Path) -> None:
 @each_page
 def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    typed = "\n".join(block.body for block in blocks_of(text) if block.language == "console")
-    named = set(re.findall(r"`make ([\w-]+)", text)) | set(re.findall(r"^\$ make ([\w-]+)", typed, re.MULTILINE))
-    targets = set(re.findall(r"^([\w-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert named <= targets
+    assert set(re.findall(r"`make ([\w-]+)", text)) | typed_targets(text) <= make_targets()
+
+
+def test_contributing_lists_every_make_target() -> None:
+    assert typed_targets(CONTRIBUTING.read_text(encoding="utf-8")) == make_targets() - {"help"}
 
 
 @each_page
@@ -37,12 +40,12 @@ def test_no_line_is_too_long_but_the_rows_of_tables(page: Path) -> None:
 
 
 def test_the_readme_names_the_two_commands_of_a_newcomer() -> None:
-    typed = [block.body for block in blocks_of(README.read_text(encoding="utf-8")) if block.language == "console"]
-    assert {"make demo", "make test"} <= set(re.findall(r"make \w+", "".join(typed)))
+    assert {"demo", "test"} <= typed_targets(README.read_text(encoding="utf-8"))
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", README.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", [README, CONTRIBUTING], ids=["README.md", "CONTRIBUTING.md"])
+def test_every_link_outside_the_site_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
     assert links
     for link in links:
         path, _, anchor = link.partition("#")
@@ -62,4 +65,14 @@ def test_every_public_name_is_in_the_reference(module: object) -> None:
 
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (TOP / "mkdocs.yml").read_text(encoding="utf-8")
-    assert not [page.name for page in PAGES if page is not README and f"- {page.name}\n" not in navigation]
+    assert not [page.name for page in SITE if f"- {page.name}\n" not in navigation]
+
+
+def typed_targets(text: str) -> set[str]:
+    """The targets of make that a reader of the page types into a shell."""
+    typed = "\n".join(block.body for block in blocks_of(text) if block.language == "console")
+    return set(re.findall(r"^\$ make ([\w-]+)", typed, re.MULTILINE))
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([\w-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

@@ -1,11 +1,13 @@
-"""Tools for tests: a race explorer, and a clock that stands still.
+"""Tools for tests: a race explorer, a clock, a switch, and checks.
 
-A scenario says who races whom; `explore` runs it under all orders in which things can happen:
+`explore` runs a scenario, which says who races whom, under all orders in which things can happen, and `replay` runs it
+under one of them. `FakeClock` is a clock that moves when it is told to, `disabled` turns caching off, `assert_sound`
+checks the inner structure of every cache, and `assert_quiet` that nothing is left behind.
 
     def scenario(race: Race) -> None:
         users = race.source("users")
 
-        @AsyncLRU()
+        @AsyncLRU(clock=race.clock)
         async def get_user(uid: int) -> Row:
             return await users.load(uid)
 
