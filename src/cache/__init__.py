@@ -11,15 +11,19 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from cache._applied import Applied
 from cache._arguments import DEFAULT
 from cache._cache import AsyncCache
 from cache._decorators import AsyncLRU, AsyncTTL, cached
 from cache._invalidators import AsyncLRUInvalidator, AsyncTTLInvalidator, invalidates
+from cache._mutation import Mutating
+from cache._protocols import CachedFunction
 from cache._spanning import invalidate, mutating, shutdown
 from cache.errors import CacheCycleError, CacheError, LoadCancelled
 
 __all__ = [
     "DEFAULT",
+    "Applied",
     "AsyncCache",
     "AsyncLRU",
     "AsyncLRUInvalidator",
@@ -27,7 +31,9 @@ __all__ = [
     "AsyncTTLInvalidator",
     "CacheCycleError",
     "CacheError",
+    "CachedFunction",
     "LoadCancelled",
+    "Mutating",
     "cached",
     "invalidate",
     "invalidates",

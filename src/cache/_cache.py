@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 from weakref import WeakSet
 
-import cache._reclaim  # noqa: F401  (installs the release of large contents in slices)
 from cache._applied import Applied
 from cache._arguments import (
     DEFAULT,
@@ -36,6 +35,7 @@ from cache._lease import current_frame, running
 from cache._loads import Loads, MakeFlight, switch
 from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
+from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
 from cache._step import step
 from cache._store import Store
@@ -53,6 +53,9 @@ D = TypeVar("D")
 Names = tuple[tuple[Domain, Hashable], ...]
 
 POLICIES: dict[str, Callable[[int | None], Policy]] = {"lru": LRU, "s3fifo": S3FIFO}
+
+# What a step has dropped may be a million entries, and event loops must not be held up by it.
+step.let_go = reclaim
 
 #: Every cache that is alive.
 _caches: WeakSet[AsyncCache] = WeakSet()
@@ -365,7 +368,7 @@ class AsyncCache:
         """A mutation of ``keys``, of what carries ``tags``, or of ``everything``: ``async with`` it around the write.
 
         From entry to exit, whether the body returns, raises or is cancelled: nothing that it covers is stored, no
-        reader outside gets the result of a load that began before he asked, and the body's own reads are private.
+        reader outside gets the result of a load that began before they asked, and the body's own reads are private.
         So once its commit is made, no read that starts later gets the old value, even before the body ends.
 
         Args:

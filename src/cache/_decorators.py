@@ -5,18 +5,29 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
-from typing import Any, ParamSpec, TypeVar, overload
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from cache._arguments import TTL, check_callable, check_count, check_flag, check_tags, check_ttl, kind_of, shown
 from cache._cache import AsyncCache
-from cache._protocols import CachedFunction, Decorator
+from cache._protocols import CachedFunction, Decorator, Options
 from cache._wrapper import MARK, Cached, name_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@overload
+def cached(function: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
+@overload
 def cached(
+    *, maxsize: int | None = 128, ttl: TTL = None, skip_args: int = 0, **options: Unpack[Options]
+) -> Decorator: ...
+
+
+def cached(
+    function: Any = None,
+    /,
     *,
     maxsize: int | None = 128,
     ttl: TTL = None,
@@ -31,14 +42,15 @@ def cached(
     name: str | None = None,
     clock: Callable[[], float] = time.monotonic,
     cache_errors: Mapping[type[BaseException], float] | None = None,
-) -> Decorator:
-    """Cache the results of an ``async def`` by its arguments.
+) -> Any:
+    """Cache the results of an ``async def`` by its arguments. Also bare, ``@cached``.
 
     Concurrent calls with the same arguments share one load. The key is the bound call: ``f(1)``, ``f(uid=1)`` and
     ``f(1, flag=<its default>)`` are one. A call made inside the load of another cached function makes that one rest on
     it: they are invalidated together. A method's instance stands in the key by identity and is not kept alive.
 
     Args:
+        function: What ``@cached`` without parentheses decorates.
         maxsize: Entries to keep at most; None for no bound, 0 to store nothing (loads are still shared).
         ttl: Seconds to keep a result, from the end of its load; None for ever, 0 not at all; or a function of the
             result that returns one of these.
@@ -73,23 +85,26 @@ def cached(
         if ignored or skip_args or typed:
             raise TypeError(f"key={key!r} makes the whole key: leave out ignore, skip_args and typed")
 
+    make_cache = partial(
+        AsyncCache,
+        maxsize,
+        ttl,
+        namespace=namespace,
+        policy=policy,
+        clock=clock,
+        track=track,
+        cache_errors=cache_errors,
+    )
+
     def decorate(function: Callable[..., Any]) -> Any:
         check_function(function)
-        cache = AsyncCache(
-            maxsize, ttl, name=name or name_of(function), namespace=namespace, policy=policy,
-            clock=clock, track=track, cache_errors=cache_errors,
-        )  # fmt: skip
         return Cached(
-            function, cache, ttl_of=ttl_of, has_ttl=ttl is not None, tags=checked_tags, key=key, ignore=ignored,
-            skip_args=skip_args, typed=typed, track=track,
+            function, make_cache(name=name or name_of(function)), ttl_of=ttl_of, has_ttl=ttl is not None,
+            tags=checked_tags, key=key, ignore=ignored, skip_args=skip_args, typed=typed, track=track,
         ).call  # fmt: skip
 
-    # The options are checked when the decorator is made, not only when it finds its function.
-    AsyncCache(
-        maxsize, ttl, name=name, namespace=namespace, policy=policy, clock=clock, track=track,
-        cache_errors=cache_errors,
-    )  # fmt: skip
-    return decorate
+    make_cache(name=name)  # the options are checked when the decorator is made, not only when it finds its function
+    return decorate if function is None else decorate(function)
 
 
 def check_function(function: object) -> None:
@@ -124,17 +139,7 @@ def AsyncLRU(maxsize: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
 def AsyncLRU(
     maxsize: int | None = 128,
     skip_args: int = 0,
-    *,
-    tags: Iterable[str] | Callable[..., Iterable[str]] = ...,
-    key: Callable[..., Hashable] | None = ...,
-    ignore: Iterable[str] = ...,
-    typed: bool = ...,
-    policy: str = ...,
-    track: bool = ...,
-    namespace: str = ...,
-    name: str | None = ...,
-    clock: Callable[[], float] = ...,
-    cache_errors: Mapping[type[BaseException], float] | None = ...,
+    **options: Unpack[Options],
 ) -> Decorator: ...
 
 
@@ -143,7 +148,7 @@ def AsyncLRU(maxsize: Any = 128, skip_args: int = 0, **options: Any) -> Any:  # 
     if callable(maxsize) or isinstance(maxsize, classmethod | staticmethod):
         bare: Any = cached()
         return bare(maxsize)
-    _check_options(options, "AsyncLRU", ttl="AsyncTTL(time_to_live=...)")
+    _check_options(options, "AsyncLRU", ("maxsize", "skip_args"), ttl="AsyncTTL(time_to_live=...)")
     return cached(maxsize=maxsize, skip_args=skip_args, **options)
 
 
@@ -154,17 +159,7 @@ def AsyncTTL(
     time_to_live: TTL = 60,
     maxsize: int | None = 1024,
     skip_args: int = 0,
-    *,
-    tags: Iterable[str] | Callable[..., Iterable[str]] = ...,
-    key: Callable[..., Hashable] | None = ...,
-    ignore: Iterable[str] = ...,
-    typed: bool = ...,
-    policy: str = ...,
-    track: bool = ...,
-    namespace: str = ...,
-    name: str | None = ...,
-    clock: Callable[[], float] = ...,
-    cache_errors: Mapping[type[BaseException], float] | None = ...,
+    **options: Unpack[Options],
 ) -> Decorator: ...
 
 
@@ -176,29 +171,29 @@ def AsyncTTL(  # noqa: N802 - the name that users know
     if not is_ttl or inspect.iscoroutinefunction(time_to_live) or isinstance(time_to_live, classmethod | staticmethod):
         bare: Any = cached(ttl=60, maxsize=1024)
         return bare(time_to_live)
-    _check_options(options, "AsyncTTL", ttl="time_to_live=")
+    _check_options(options, "AsyncTTL", ("time_to_live", "maxsize", "skip_args"), ttl="time_to_live=")
     check_ttl(time_to_live, "time_to_live")
     ttl: Any = time_to_live
     decorate: Any = cached(ttl=ttl, maxsize=maxsize, skip_args=skip_args, **options)
     if not callable(time_to_live):
         return decorate
 
-    def decorate_function(function: Any) -> Any:
-        if not callable(function):
-            name = name_of(time_to_live)
-            raise TypeError(
-                f"AsyncTTL was given {name}, which is no async def, as the function that makes the ttl from a result, "
-                f"and then {shown(function)} to cache. To cache {name}, make it an async def"
-            )
-        return decorate(function)
+    def decorate_function(*given: Any, **named: Any) -> Any:
+        if len(given) == 1 and not named and callable(given[0]):
+            return decorate(given[0])
+        name, call = name_of(time_to_live), ", ".join([*map(shown, given), *named])
+        raise TypeError(
+            f"AsyncTTL was given {name}, which is no async def, as the function that makes the ttl from a result, and "
+            f"was then called with ({call}) in place of a function to cache. To cache {name}, make it an async def"
+        )
 
     return decorate_function
 
 
-def _check_options(options: dict[str, Any], decorator: str, ttl: str) -> None:
+def _check_options(options: dict[str, Any], decorator: str, first: tuple[str, ...], ttl: str) -> None:
     if "ttl" in options:
         raise TypeError(f"{decorator} takes no ttl={shown(options['ttl'])}: use {ttl}")
-    known = [name for name in inspect.signature(cached).parameters if name not in ("maxsize", "skip_args", "ttl")]
     for option in options:
-        if option not in known:
-            raise TypeError(f"{decorator} has no option {option!r}; besides its parameters it has {', '.join(known)}")
+        if option not in Options.__annotations__:
+            known = ", ".join((*first, *Options.__annotations__))
+            raise TypeError(f"{decorator} has no option {option!r}: it has {known}")

@@ -180,9 +180,8 @@ class Flight(Lease):
             self.fail(error)
             return
         if task.done():
-            if (
-                self.state != DONE
-            ):  # the stack was too full to say what went wrong: the loop calls from the bottom of it
+            # The stack may have been too full to say what went wrong: the loop calls from the bottom of it.
+            if self.state != DONE:
                 self.loop.call_soon(self._ended, task)
             return
         self.task = task

@@ -52,7 +52,7 @@ def invalidates(
         cached_fns: The cached functions whose results change.
         clear_all: All their results change.
         key_fn: ``(args, kwargs)`` of the mutation to ``(args, kwargs)`` of the cached function, or to a list of such
-            pairs; for methods ``args`` begins with the instance.
+            pairs; for methods ``args`` begins with the instance. Asked once for each of ``cached_fns``.
         tags: Templates over the mutation's arguments, ``("user:{user_id}",)``: what carries the tag goes too.
         namespace: Where the tags live; by default where those of the cached functions do.
         linger: As for `AsyncCache.mutating`.
@@ -75,13 +75,7 @@ def invalidates(
     templates = check_tags(tags)
     if not targets and not templates:
         raise TypeError("invalidates() needs to know what changes: pass cached functions, or tags=(...)")
-    named = None if namespace is None else named_namespace(check_name(namespace, "namespace"))
-    if named is not None:
-        spaces: tuple[Domain, ...] = (named,)
-    elif targets:
-        spaces = tuple(dict.fromkeys(cached.cache._namespace for cached in targets))
-    else:
-        spaces = (named_namespace("default"),)
+    spaces = _spaces(targets, templates, namespace)
     linger_of = check_linger(linger)
 
     def decorate(mutation: Callable[..., Any]) -> Any:
@@ -108,7 +102,7 @@ def AsyncLRUInvalidator(  # noqa: N802 - the name that users know
     tags: Iterable[str] = (),
     linger: Linger | Default = DEFAULT,
 ) -> Invalidating:
-    """`invalidates` for one cached function."""
+    """`invalidates` for one cached function, and tags of its namespace."""
     if skip_args != 0:
         name = getattr(cached_fn, "__name__", "cached_fn")
         raise TypeError(
@@ -120,6 +114,18 @@ def AsyncLRUInvalidator(  # noqa: N802 - the name that users know
 
 
 AsyncTTLInvalidator = AsyncLRUInvalidator
+
+
+def _spaces(targets: tuple[Cached, ...], templates: tuple[str, ...], namespace: str | None) -> tuple[Domain, ...]:
+    """Where the tags live."""
+    if namespace is not None:
+        check_name(namespace, "namespace")
+        if not templates:
+            raise TypeError(f"namespace={namespace!r} is where tags live: pass tags=(...) too")
+        return (named_namespace(namespace),)
+    if targets:
+        return tuple(dict.fromkeys(cached.cache._namespace for cached in targets))
+    return (named_namespace("default"),)
 
 
 def _cached(function: object) -> Cached:
@@ -241,7 +247,7 @@ class _Plan:
                         f"{cached.name} as a pair (args, kwargs), such as ((7,), {{}}), or a list of such pairs"
                     )
             try:
-                yield cached.key_of(*its_args, **its_kwargs)
+                yield cached.cache_key(*its_args, **its_kwargs)
             except TypeError as error:
                 error.add_note(f"{self._name} was not run: key_fn={key_fn!r} returned {shown(pair)} for {cached.name}")
                 raise

@@ -35,7 +35,6 @@ SPOIL: Final = 2
 #: A load that has read more than this remembers whole caches in place of single keys.
 MANY = 256
 
-
 #: The load, if any, whose loader the current context is in.
 frame: ContextVar[Lease | None] = ContextVar("cache.frame", default=None)
 

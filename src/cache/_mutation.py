@@ -57,7 +57,7 @@ class Mutating:
     """A mutation of some keys or tags: ``with`` or ``async with`` it around the write and its commit.
 
     From entry to exit, however the body ends, nothing that it covers is stored, and no reader outside is given the
-    result of a load that began before he asked. Reads made by the body itself are private: loaded anew and not
+    result of a load that began before they asked. Reads made by the body itself are private: loaded anew and not
     shared. Used once; enter and exit may happen in different contexts and threads.
     """
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
+from typing import Any, Concatenate, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 from cache._applied import Applied
 from cache._cache import AsyncCache
@@ -116,3 +116,18 @@ class Decorator(Protocol):
     """Turns an ``async def`` into a cached one, and keeps its types."""
 
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> CachedFunction[P, R]: ...
+
+
+class Options(TypedDict, total=False):
+    """The options that `cached`, `AsyncLRU` and `AsyncTTL` have in common."""
+
+    tags: Iterable[str] | Callable[..., Iterable[str]]
+    key: Callable[..., Hashable] | None
+    ignore: Iterable[str]
+    typed: bool
+    policy: str
+    track: bool
+    namespace: str
+    name: str | None
+    clock: Callable[[], float]
+    cache_errors: Mapping[type[BaseException], float] | None

@@ -9,7 +9,6 @@ from typing import Any
 from cache._entry import Entry
 from cache._policy import Policy
 from cache._shards import Contents
-from cache._step import step
 
 #: Entries freed in one turn of the loop, some tenths of a millisecond.
 SLICE = 512
@@ -34,6 +33,3 @@ def _free_slice(loop: asyncio.AbstractEventLoop | None, data: Contents[Entry], p
         left -= shed
     if loop is not None and (data or left < SLICE):
         loop.call_soon(_free_slice, loop, data, policy)
-
-
-step.let_go = reclaim

@@ -58,8 +58,8 @@ def _target(target: Any) -> tuple[AsyncCache, Hashable]:
             return cache, key
     hint = f"; a tag is passed as tags=({target!r},)" if isinstance(target, str) else ""
     raise TypeError(
-        f"{shown(target)} is no target of a mutation: pass a cached function or an AsyncCache, or a pair (one of these, "
-        f"key){hint}"
+        f"{shown(target)} is no target of a mutation: pass a cached function or an AsyncCache, or a pair (one of "
+        f"these, key){hint}"
     )
 
 

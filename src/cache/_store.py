@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from cache._entry import NEVER, Entry, make_entry
-from cache._lease import RUNNING, Lease
+from cache._held import Held
+from cache._lease import Lease
 from cache._policy import LRU, Policy
 from cache._shards import Contents, count_parts, make_contents
 from cache._step import step
@@ -82,7 +83,7 @@ class Store(Keyspace):
 
     def reset_metrics(self) -> None:
         """Count from zero again; only when there is no entry, whose tick would lie in the future."""
-        self.tick = self.inserts = float(0)
+        self.tick = self.inserts = 0.0
         self.misses = self.loads = self.load_errors = self.coalesced = 0
         self.evictions = self.expirations = self.invalidations = self.fenced = 0
 
@@ -267,35 +268,6 @@ class Store(Keyspace):
                         lease.spoil()
                     else:
                         lease.dirty()
-
-
-class Held(Lease):
-    """A value set by the body of a mutation: it rests on its key and its names from then on, as a load would."""
-
-    __slots__ = ("exp", "store", "value")
-
-    names: tuple[tuple[Domain, Hashable], ...]
-
-    def __init__(
-        self, store: Store, key: Hashable, value: Any, exp: float, names: tuple[tuple[Domain, Hashable], ...]
-    ) -> None:
-        super().__init__(store, key, names=names)
-        self.store = store
-        self.value = value
-        self.exp = exp
-
-    def truths(self) -> Iterator[tuple[Domain, Hashable]]:
-        """What it rests on."""
-        yield self.store, self.key
-        yield from self.names
-
-    def begin(self) -> None:
-        self.state = RUNNING
-        for domain, name in (*self.truths(), (self.store, ALL)):
-            self._rest_on(domain.tag(name))
-
-    def settle(self, own: tuple[Window, ...]) -> bool:
-        return self.store.settle(self, own)
 
 
 def _nobody(_: Contents[Entry]) -> None:

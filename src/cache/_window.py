@@ -1,7 +1,7 @@
 """Window: a mutation in progress.
 
 From before its first step to after its last, whether that is a return, an error or a cancellation, nothing that it
-may be changing is stored, and nobody is given a result whose load began before he asked. Both ends invalidate: the
+may be changing is stored, and nobody is given a result whose load began before they asked. Both ends invalidate: the
 first so that nothing old is served, the second so that nothing read in between survives.
 """
 
@@ -32,8 +32,8 @@ def outwards(window: Window | None) -> Iterator[Window]:
         window = window.outer
 
 
-class Held(Protocol):
-    """A value set by the body of a mutation, kept aside until it has succeeded."""
+class Kept(Protocol):
+    """What a mutation asks of a value that its body has set: see `_held`."""
 
     @property
     def clean(self) -> bool: ...
@@ -60,7 +60,7 @@ class Window:
         self.until = -math.inf
         self.contested = False
         self.outer = next(enclosing(), None)
-        self.held: dict[tuple[Domain, Hashable], Held] = {}
+        self.held: dict[tuple[Domain, Hashable], Kept] = {}
         self.began = 0
 
     def begin(self) -> None:

@@ -30,9 +30,6 @@ MARK = "__cached__"
 WILDCARD = Sentinel("wildcard")
 
 
-_PEEK = "The cached result for these arguments, or None; loads, counts and promotes nothing."
-
-
 class CacheInfo(NamedTuple):
     """As `functools.lru_cache` reports it; ``get_metrics()`` says more."""
 
@@ -98,9 +95,10 @@ class Cached:
         store.rebind = lambda data: rebind(_held(data))
         calls.wrapper = self.call
         functools.update_wrapper(self.call, function)
-        peek.__name__, peek.__qualname__, peek.__doc__ = "peek", f"{self.name}.peek", _PEEK
+        peek.__name__, peek.__qualname__ = "peek", f"{self.name}.peek"
+        peek.__doc__ = "The cached result for these arguments, or None; loads, counts and promotes nothing."
         attributes = {
-            MARK: self, "__signature__": calls.signature, "cache": cache, "cache_key": self.key_of,
+            MARK: self, "__signature__": calls.signature, "cache": cache, "cache_key": self.cache_key,
             "invalidate_cache": self.invalidate, "clear_cache": cache.clear, "get_metrics": cache.get_metrics,
             "refresh": self.refresh, "peek": peek, "cache_info": self.cache_info,
             "cache_clear": cache.clear, "cache_parameters": self.cache_parameters,
@@ -197,7 +195,7 @@ class Cached:
         """``maxsize`` and ``typed``, as `functools.lru_cache` reports them."""
         return {"maxsize": self.cache._store.maxsize, "typed": self.calls.typed}
 
-    def key_of(self, /, *args: Any, **kwargs: Any) -> Hashable:
+    def cache_key(self, /, *args: Any, **kwargs: Any) -> Hashable:
         """The key of the call ``f(*args, **kwargs)`` in ``f.cache``.
 
         Raises:
@@ -213,7 +211,7 @@ class Cached:
             TypeError: the arguments do not fit the function.
 
         """
-        return self.cache.delete(self.key_of(*args, **kwargs))
+        return self.cache.delete(self.cache_key(*args, **kwargs))
 
 
 def cached_of(function: object) -> Cached | None:

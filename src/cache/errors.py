@@ -17,12 +17,22 @@ class CacheCycleError(CacheError):
     """
 
     def __init__(self, cache: str, key: Hashable, waiting_cache: str, waiting: Hashable) -> None:
+        super().__init__(cache, key, waiting_cache, waiting)
         self.key = key
         self.waiting = waiting
-        super().__init__(
-            f"{waiting_cache}[{waiting!r}] is being loaded and asks for {cache}[{key!r}], whose load is waiting for "
-            f"{waiting_cache}[{waiting!r}]: neither could ever end. Let one of the two loaders call the undecorated "
-            f"function, or split the value that both need into a key of its own."
+
+    def __str__(self) -> str:
+        cache, key, waiting_cache, waiting = self.args
+        asked, asking = f"{cache}[{key!r}]", f"{waiting_cache}[{waiting!r}]"
+        if asked == asking:
+            return (
+                f"the load of {asked} asks for {asked} itself, so it could never end: have its loader call the "
+                f"undecorated function"
+            )
+        return (
+            f"{asking} is being loaded and asks for {asked}, whose load is waiting for {asking}: neither could ever "
+            f"end. Let one of the two loaders call the undecorated function, or split the value that both need into a "
+            f"key of its own"
         )
 
 

@@ -15,9 +15,10 @@ from typing import Any
 from unittest.mock import patch
 
 from cache import _batch, _entry, _flight, _loads, _mutation, _tags, _window, _wrapper
+from cache._held import Held
 from cache._lease import DIRTY, RUNNING, SPOIL, Lease
 from cache._loads import Loads
-from cache._store import Held, Store
+from cache._store import Store
 from cache._window import Window
 
 

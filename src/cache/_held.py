@@ -1,0 +1,42 @@
+"""Held: a value set by the body of a mutation, kept aside until the mutation has succeeded."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from cache._lease import RUNNING, Lease
+from cache._tags import ALL, Domain
+
+if TYPE_CHECKING:
+    from cache._store import Store
+    from cache._window import Window
+
+
+class Held(Lease):
+    """A value set by the body of a mutation: it rests on its key and its names from then on, as a load would."""
+
+    __slots__ = ("exp", "store", "value")
+
+    names: tuple[tuple[Domain, Hashable], ...]
+
+    def __init__(
+        self, store: Store, key: Hashable, value: Any, exp: float, names: tuple[tuple[Domain, Hashable], ...]
+    ) -> None:
+        super().__init__(store, key, names=names)
+        self.store = store
+        self.value = value
+        self.exp = exp
+
+    def truths(self) -> Iterator[tuple[Domain, Hashable]]:
+        """What it rests on."""
+        yield self.store, self.key
+        yield from self.names
+
+    def begin(self) -> None:
+        self.state = RUNNING
+        for domain, name in (*self.truths(), (self.store, ALL)):
+            self._rest_on(domain.tag(name))
+
+    def settle(self, own: tuple[Window, ...]) -> bool:
+        return self.store.settle(self, own)
