@@ -8,7 +8,7 @@ import math
 import reprlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, overload
 
 
 class Default(enum.Enum):
@@ -41,6 +41,10 @@ def shown(value: object) -> str:
     return _shown.repr(value)
 
 
+@overload
+def check_seconds(value: object, name: str, *, unit: str = "seconds") -> float: ...
+@overload
+def check_seconds(value: object, name: str, *, none: str, unit: str = "seconds") -> float | None: ...
 def check_seconds(value: object, name: str, *, none: str | None = None, unit: str = "seconds") -> float | None:
     """A duration; ``none`` says what None means where it is allowed."""
     if value is None and none is not None:
@@ -69,6 +73,10 @@ def check_ttl(value: object, name: str = "ttl") -> Callable[[Any], float | None]
     return lambda _: seconds
 
 
+@overload
+def check_count(value: object, name: str, *, least: int) -> int: ...
+@overload
+def check_count(value: object, name: str, *, least: int, none: str) -> int | None: ...
 def check_count(value: object, name: str, *, least: int, none: str | None = None) -> int | None:
     """A whole number; ``none`` says what None means where it is allowed."""
     if value is None and none is not None:
@@ -147,7 +155,7 @@ def check_cache_errors(value: object) -> Mapping[type[BaseException], float]:
             raise TypeError(
                 f"cache_errors has the key {shown(kind)}: each key is a class of exceptions, such as KeyError"
             )
-        checked[kind] = check_seconds(seconds, f"cache_errors[{kind.__name__}]") or 0.0
+        checked[kind] = check_seconds(seconds, f"cache_errors[{kind.__name__}]")
     return checked
 
 

@@ -39,8 +39,7 @@ from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
 from cache._step import step
 from cache._store import Store
-from cache._tags import ALL, Domain
-from cache._tags import namespace as named_namespace
+from cache._tags import ALL, Names, named_namespace
 from cache._warmup import warm_up
 from cache.errors import LoadCancelled
 
@@ -49,8 +48,6 @@ logger = logging.getLogger("cache")
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 D = TypeVar("D")
-
-Names = tuple[tuple[Domain, Hashable], ...]
 
 POLICIES: dict[str, Callable[[int | None], Policy]] = {"lru": LRU, "s3fifo": S3FIFO}
 
@@ -115,8 +112,8 @@ class AsyncCache:
     ) -> None:
         check_count(maxsize, "maxsize", least=0, none="no bound")
         self._ttl_of = check_ttl(default_ttl, "default_ttl")
-        window = check_seconds(batch_window_ms, "batch_window_ms", unit="milliseconds") or 0.0
-        most = check_count(max_batch_size, "max_batch_size", least=1) or 1
+        window = check_seconds(batch_window_ms, "batch_window_ms", unit="milliseconds")
+        most = check_count(max_batch_size, "max_batch_size", least=1)
         self.name: str = "cache" if name is None else check_name(name, "name")
         self._namespace = named_namespace(check_name(namespace, "namespace"))
         check_choice(policy, "policy", tuple(POLICIES))
@@ -418,7 +415,7 @@ class AsyncCache:
         Waits at most ``timeout`` seconds for the loads of this loop to end. May be repeated; the cache can be used
         again. A cache need not be closed: what is not in use is garbage like anything else.
         """
-        seconds = check_seconds(timeout, "timeout") or 0.0
+        seconds = check_seconds(timeout, "timeout")
         step.run(self._store.invalidate_all)
         late = await self._loads.cancel_all(LoadCancelled(f"The cache {self.name!r} was closed."), seconds)
         if late:

@@ -20,7 +20,7 @@ from cache._eager import start_task
 from cache._entry import Failure
 from cache._lease import DONE, Lease, frame
 from cache._step import step
-from cache._tags import Domain, Namespace
+from cache._tags import Names, Namespace
 from cache.errors import LoadCancelled
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Recipe:
         self,
         load: Callable[..., Any],
         ttl_of: Callable[[Any], float | None],
-        names: tuple[tuple[Domain, Hashable], ...] = (),
+        names: Names = (),
         undecided_in: Namespace | None = None,
         tags_of: Callable[[Any], Iterable[str]] | None = None,
     ) -> None:

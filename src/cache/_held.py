@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cache._lease import RUNNING, Lease
-from cache._tags import ALL, Domain
+from cache._tags import ALL, Names, Truth
 
 if TYPE_CHECKING:
     from cache._store import Store
@@ -18,17 +18,15 @@ class Held(Lease):
 
     __slots__ = ("exp", "store", "value")
 
-    names: tuple[tuple[Domain, Hashable], ...]
+    names: Names
 
-    def __init__(
-        self, store: Store, key: Hashable, value: Any, exp: float, names: tuple[tuple[Domain, Hashable], ...]
-    ) -> None:
+    def __init__(self, store: Store, key: Hashable, value: Any, exp: float, names: Names) -> None:
         super().__init__(store, key, names=names)
         self.store = store
         self.value = value
         self.exp = exp
 
-    def truths(self) -> Iterator[tuple[Domain, Hashable]]:
+    def truths(self) -> Iterator[Truth]:
         """What it rests on."""
         yield self.store, self.key
         yield from self.names

@@ -12,15 +12,12 @@ from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 from cache._arguments import DEFAULT, Default, check_callable, check_flag, check_name, check_tags, kind_of, shown
 from cache._calls import COLLECTING
 from cache._mutation import Linger, Mutating, check_linger
-from cache._tags import ALL, Domain
-from cache._tags import namespace as named_namespace
+from cache._tags import ALL, Domain, Names, Truth, named_namespace
 from cache._templates import Templates
 from cache._wrapper import Cached, cached_of, name_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Target = tuple[Domain, Hashable]
 
 #: ``(args, kwargs)`` of the mutation to those of the cached function, or to a list of such pairs.
 KeyFn: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
@@ -175,7 +172,7 @@ class _Plan:
             for cached in cached_fns:
                 self._check_mapping(cached)
 
-    def targets_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Target, ...]:
+    def targets_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Names:
         """What this call changes, computed before it changes anything.
 
         Raises:
@@ -188,7 +185,7 @@ class _Plan:
             raise TypeError(f"{self._name}{self._signature} was given other arguments: {error}") from None
         bound.apply_defaults()
         values = bound.arguments
-        targets: list[Target] = []
+        targets: list[Truth] = []
         for cached in self._cached_fns:
             store = cached.cache._store
             if self._clear_all:

@@ -22,7 +22,7 @@ from typing import Final
 
 from cache._entry import Entry
 from cache._step import step
-from cache._tags import ALL, ANY, Domain, Keyspace, Namespace, Tag
+from cache._tags import ALL, ANY, Domain, Keyspace, Namespace, Tag, Truth
 
 QUEUED: Final = 0
 RUNNING: Final = 1
@@ -80,7 +80,7 @@ class Lease:
         self,
         keyspace: Keyspace,
         key: Hashable,
-        names: Iterable[tuple[Domain, Hashable]] = (),
+        names: Iterable[Truth] = (),
         *,
         undecided_in: Namespace | None = None,
         tracked: bool = True,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias
 
 from cache._arguments import DEFAULT, check_seconds
 from cache._step import step
-from cache._tags import Domain
+from cache._tags import Names
 from cache._window import Window, mutation
 
 logger = logging.getLogger("cache")
@@ -49,7 +49,7 @@ def check_linger(linger: object) -> Callable[[BaseException | None], float]:
     if callable(linger):
         of_error: Callable[[BaseException | None], float] = given
         return of_error
-    seconds = check_seconds(linger, "linger") or 0.0
+    seconds = check_seconds(linger, "linger")
     return lambda _: seconds
 
 
@@ -65,7 +65,7 @@ class Mutating:
 
     def __init__(
         self,
-        targets: tuple[tuple[Domain, Hashable], ...],
+        targets: Names,
         clock: Callable[[], float],
         linger: Callable[[BaseException | None], float],
     ) -> None:
@@ -103,7 +103,7 @@ class Mutating:
 
     def _linger_after(self, error: BaseException | None) -> float:
         try:
-            return check_seconds(self._linger(error), f"the result of linger={self._linger!r}") or 0.0
+            return check_seconds(self._linger(error), f"the result of linger={self._linger!r}")
         except Exception:  # the mutation has ended as it has: its window must close, its outcome must not change
             logger.exception("linger=%r failed; the default is used", self._linger)
             return default_linger(error)

@@ -12,8 +12,7 @@ from cache._arguments import DEFAULT, Default, check_name, check_some_tags, chec
 from cache._cache import AsyncCache, living
 from cache._mutation import Linger, Mutating, check_linger
 from cache._step import step
-from cache._tags import ALL, Domain
-from cache._tags import namespace as named_namespace
+from cache._tags import ALL, Truth, named_namespace
 from cache._wrapper import cached_of
 
 
@@ -32,7 +31,7 @@ def mutating(
     """
     found = [_target(target) for target in targets]
     space = named_namespace(check_name(namespace, "namespace"))
-    names: list[tuple[Domain, Hashable]] = [(cache._store, key) for cache, key in found]
+    names: list[Truth] = [(cache._store, key) for cache, key in found]
     names += [(space, tag) for tag in check_tags(tags)]
     if not names:
         raise TypeError(

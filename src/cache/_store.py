@@ -11,7 +11,7 @@ from cache._lease import Lease
 from cache._policy import LRU, Policy
 from cache._shards import Contents, count_parts, make_contents
 from cache._step import step
-from cache._tags import ALL, ANY, Domain, Keyspace, Tag
+from cache._tags import ALL, ANY, Keyspace, Names, Tag
 from cache._window import Window, enclosing
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Store(Keyspace):
 
     # -- setting from outside ----------------------------------------------------------------------------------
 
-    def assign(self, key: Hashable, value: Any, ttl: float | None, names: tuple[tuple[Domain, Hashable], ...]) -> bool:
+    def assign(self, key: Hashable, value: Any, ttl: float | None, names: Names) -> bool:
         """Store what the caller says is the truth. During mutations only their own body may, and at their end."""
         exp = NEVER if ttl is None else self.clock() + ttl
         return self.settle(Held(self, key, value, exp, names), tuple(enclosing()))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 from cache._step import step
@@ -77,6 +77,11 @@ class Tag:
         epoch.now = object()
         for lease in tuple(self.readers):
             lease.dirty()
+
+
+#: One truth: a name in the domain where it lives.
+Truth: TypeAlias = "tuple[Domain, Hashable]"
+Names: TypeAlias = tuple[Truth, ...]
 
 
 class Domain:
@@ -203,7 +208,7 @@ class Namespace(Domain):
 _namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()
 
 
-def namespace(name: str) -> Namespace:
+def named_namespace(name: str) -> Namespace:
     """The namespace of this name, shared by all who ask for it."""
     with step:
         found = _namespaces.get(name)

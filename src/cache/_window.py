@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from cache._step import step
-from cache._tags import ALL, Domain, Keyspace, epoch
+from cache._tags import ALL, Domain, Keyspace, Names, Truth, epoch
 
 #: The innermost mutation whose body the current context is in.
 mutation: ContextVar[Window | None] = ContextVar("cache.mutation", default=None)
@@ -52,7 +52,7 @@ class Window:
 
     __slots__ = ("began", "clock", "contested", "held", "open", "outer", "targets", "until")
 
-    def __init__(self, targets: tuple[tuple[Domain, Hashable], ...], clock: Callable[[], float]) -> None:
+    def __init__(self, targets: Names, clock: Callable[[], float]) -> None:
         # Tags first: what the end sets going for a key must not be fenced by the rest of that same end.
         self.targets = tuple(sorted(targets, key=lambda target: isinstance(target[0], Keyspace)))
         self.clock = clock
@@ -60,7 +60,7 @@ class Window:
         self.until = -math.inf
         self.contested = False
         self.outer = next(enclosing(), None)
-        self.held: dict[tuple[Domain, Hashable], Kept] = {}
+        self.held: dict[Truth, Kept] = {}
         self.began = 0
 
     def begin(self) -> None:
@@ -107,7 +107,7 @@ class Window:
         """Whether nothing keeps it on its targets any more."""
         return not self.open and self.until <= self.clock()
 
-    def may_hold(self, names: Iterable[tuple[Domain, Hashable]]) -> bool:
+    def may_hold(self, names: Iterable[Truth]) -> bool:
         """Whether a value that rests on ``names`` can still be the last word when the body ends.
 
         Of its own targets it knows whether another mutation overlapped; of other names only that none has begun or

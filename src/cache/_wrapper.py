@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cache._applied import Applied
 from cache._arguments import check_callable, check_tags, shown
-from cache._cache import AsyncCache, Names
+from cache._cache import AsyncCache
 from cache._calls import Calls
 from cache._codegen import Shape, generate, parameters_of
 from cache._entry import Entry
@@ -20,7 +20,7 @@ from cache._key import UNHASHABLE
 from cache._lease import frame, running
 from cache._shards import Contents, Shards
 from cache._step import step
-from cache._tags import ALL, Sentinel, epoch
+from cache._tags import ALL, Names, Sentinel, epoch
 from cache._templates import Templates
 
 #: The attribute by which a wrapper is known.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cache._lease import Lease
-from cache._tags import ALL, ANY, SWEPT, Domain, Keyspace, Namespace, epoch, namespace
+from cache._tags import ALL, ANY, SWEPT, Domain, Keyspace, Namespace, epoch, named_namespace
 from cache._window import Window
 from cache.testing import FakeClock
 
@@ -172,15 +172,15 @@ def test_names_that_linger_at_once_are_all_forgotten_in_the_end(clock: FakeClock
 
 
 def test_a_namespace_is_shared_by_all_who_ask_for_it_and_forgotten_with_the_last() -> None:
-    space = namespace("shared")
-    assert namespace("shared") is space
-    assert namespace("other") is not space
+    space = named_namespace("shared")
+    assert named_namespace("shared") is space
+    assert named_namespace("other") is not space
     space.tag("t")
     address = id(space)
     del space
     gc.collect()
-    assert namespace("shared").name == "shared"
-    assert not namespace("shared").tags
+    assert named_namespace("shared").name == "shared"
+    assert not named_namespace("shared").tags
     assert address
 
 
@@ -191,7 +191,7 @@ def test_threads_that_name_a_namespace_at_once_get_one() -> None:
 
         def ask(name: str, found: list[Namespace] = found, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
-            found.append(namespace(name))
+            found.append(named_namespace(name))
 
         threads = [threading.Thread(target=ask, args=(f"race {turn}",)) for _ in range(4)]
         for thread in threads:
