@@ -38,13 +38,13 @@ async def load_keys(loader: BatchLoader, keys: list[Hashable]) -> dict[Hashable,
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         if len(value) != len(keys):
             raise ValueError(
-                f"The batch loader {loader!r} was given {len(keys)} keys and returned a sequence of {len(value)} "
-                f"values: return one value for each key, in their order, or a mapping."
+                f"the batch loader {loader!r} was given {len(keys)} keys and returned a sequence of {len(value)} "
+                f"values: return one value for each key, in their order, or a mapping"
             )
         return dict(zip(keys, value, strict=True))
     raise TypeError(
-        f"The batch loader {loader!r} returned {type(value).__name__}: return a mapping of keys to values, or a "
-        f"sequence of one value for each key in their order."
+        f"the batch loader {loader!r} returned {type(value).__name__}: return a mapping of keys to values, or a "
+        f"sequence of one value for each key in their order"
     )
 
 

@@ -417,7 +417,7 @@ class AsyncCache:
         """
         seconds = check_seconds(timeout, "timeout")
         step.run(self._store.invalidate_all)
-        late = await self._loads.cancel_all(LoadCancelled(f"The cache {self.name!r} was closed."), seconds)
+        late = await self._loads.cancel_all(LoadCancelled(f"the cache {self.name!r} was closed"), seconds)
         if late:
             logger.warning("%r was closed; loads still running after %g s: %d", self.name, seconds, len(late))
 

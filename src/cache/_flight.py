@@ -241,7 +241,7 @@ class Flight(Lease):
     def fail(self, error: BaseException) -> None:
         """The load has failed: every waiter gets the very error, but for two that no future can pass on."""
         if isinstance(error, asyncio.CancelledError):
-            error = caused(LoadCancelled(f"The load of {self.title} was cancelled from inside."), error)
+            error = caused(LoadCancelled(f"the load of {self.title} was cancelled from inside"), error)
         elif isinstance(error, StopIteration):
             error = caused(RuntimeError(f"the load of {self.title} raised StopIteration"), error)
         waiters: dict[asyncio.Future[Any], None] = {}
@@ -271,7 +271,7 @@ class Flight(Lease):
         self.loads.flying.discard(self)
         self.task = None
         error = None if task.cancelled() else task.exception()
-        self.fail(error or LoadCancelled(f"The load of {self.title} was cancelled before it began."))
+        self.fail(error or LoadCancelled(f"the load of {self.title} was cancelled before it began"))
 
     @property
     def title(self) -> str:

@@ -10,7 +10,8 @@ answered at any moment without looking at anything else:
 * ``deadline``: the moment up to which everything it has read is good.
 
 The three turns that a lease can take, from mild to grave: *detach* (newcomers load for themselves), *dirty* (and the
-result is not stored), *spoil* (and newcomers queue, since what they would load cannot be stored either).
+result is not stored), *spoil* (and newcomers queue, since what they would load cannot be stored either). What a turn
+takes away stays away, but for the queue: a load that is made dirty after it was spoiled, as the mutation ends, has none.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ class Loads:
                 raise
             with step:
                 self.store.load_errors += 1
-            raise LoadCancelled(f"The load of {self.store.name}[{shown(key)}] was cancelled from inside.") from cause
+            raise LoadCancelled(f"the load of {self.store.name}[{shown(key)}] was cancelled from inside") from cause
         except BaseException:  # counted, and passed on
             with step:
                 self.store.load_errors += 1

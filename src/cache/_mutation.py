@@ -76,7 +76,7 @@ class Mutating:
 
     def __enter__(self) -> None:
         if self._window is not None:
-            raise RuntimeError("This mutation has been entered before: call mutating(...) again for each `with`.")
+            raise RuntimeError("this mutation has been entered before: call mutating(...) again for each `with`")
         window = self._window = Window(self._targets, self._clock)
         step.run(window.begin)
         mutation.set(window)
@@ -84,7 +84,7 @@ class Mutating:
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         window = self._window
         if window is None:
-            raise RuntimeError("This mutation was never entered: use it as `with` or `async with`.")
+            raise RuntimeError("this mutation was never entered: use it as `with` or `async with`")
         if mutation.get() is window:
             mutation.set(window.outer)
         linger = default_linger(error)

@@ -39,7 +39,7 @@ async def test_a_load_cancelled_from_inside_is_no_cancellation_of_those_who_wait
     reader = await start(cache.get("k", loader))
     cause = asyncio.CancelledError("by the loader")
     loader.fail(cause)
-    with pytest.raises(LoadCancelled, match=r"The load of users\['k'\] was cancelled from inside") as caught:
+    with pytest.raises(LoadCancelled, match=r"the load of users\['k'\] was cancelled from inside") as caught:
         await reader
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
 
@@ -53,7 +53,7 @@ async def test_a_load_whose_task_is_cancelled_from_outside_is_reported_as_that(t
         await asyncio.sleep(0)
     (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "cache load of users"]
     task.cancel()
-    with pytest.raises(LoadCancelled, match=r"The load of users\['k'\] was cancelled"):
+    with pytest.raises(LoadCancelled, match=r"the load of users\['k'\] was cancelled"):
         await reader
     await settle()
     assert task.cancelled()

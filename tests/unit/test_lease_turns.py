@@ -14,7 +14,7 @@ from tests.unit.leases import DETACHED, DIRTIED, FINE, SPOILED, Begin, answers, 
 # -- the three turns -------------------------------------------------------------------------------------------
 
 
-def test_turns_only_ever_get_graver(begin: Begin) -> None:
+def test_no_turn_makes_a_result_storable_or_joinable_again(begin: Begin) -> None:
     turns = {DETACHED: Lease.detach, DIRTIED: Lease.dirty, SPOILED: Lease.spoil}
     for at, (outcome, turn) in enumerate(turns.items()):
         lease = begin(at)

@@ -59,7 +59,7 @@ async def test_a_private_read_cancelled_from_inside_is_reported_as_that(cache: A
         raise asyncio.CancelledError
 
     async with cache.mutating("k"):
-        with pytest.raises(LoadCancelled, match=r"The load of users\['k'\] was cancelled from inside"):
+        with pytest.raises(LoadCancelled, match=r"the load of users\['k'\] was cancelled from inside"):
             await cache.get("k", load)
     assert metric(cache, "load_errors") == 1
 
