@@ -10,8 +10,8 @@ answered at any moment without looking at anything else:
 * ``deadline``: the moment up to which everything it has read is good.
 
 The three turns that a lease can take, from mild to grave: *detach* (newcomers load for themselves), *dirty* (and the
-result is not stored), *spoil* (and newcomers queue, since what they would load cannot be stored either). What a turn
-takes away stays away, but for the queue: a load that is made dirty after it was spoiled, as the mutation ends, has none.
+result is not stored), *spoil* (and newcomers queue, since what they would load cannot be stored either). Only the
+queue is ever given up again, when the mutation ends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from cache._tags import ALL, ANY, Domain, Keyspace, Namespace, Tag, Truth
 QUEUED: Final = 0
 RUNNING: Final = 1
 DONE: Final = 2
-
 DETACH: Final = 0
 DIRTY: Final = 1
 SPOIL: Final = 2
