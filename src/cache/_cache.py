@@ -225,22 +225,31 @@ class AsyncCache:
             if self._loads.is_hit(entry):
                 store.touch(entry)
                 return entry.value
-        if loader is None and batch_loader is None:
-            check_ttl(None if ttl is DEFAULT else ttl)
-            check_tags(tags)
-            return self._get_stored(key, default)
-        recipe, make = self._recipe(key, loader, batch_loader, ttl, tags)
-        return await self._loads.fetch(key, lambda: recipe, make)
+        # Apart, because the frame of this function is part of what a hit costs.
+        return await self._look_or_load(key, loader, batch_loader, ttl=ttl, tags=tags, default=default)
 
-    def _get_stored(self, key: Hashable, default: Any) -> Any:
+    async def _look_or_load(
+        self,
+        key: Hashable,
+        loader: Callable[[], Any] | None,
+        batch_loader: Callable[[list[Any]], Any] | None,
+        *,
+        ttl: TTL | Default,
+        tags: Iterable[str],
+        default: Any,
+    ) -> Any:
+        if loader is not None or batch_loader is not None:
+            recipe, make = self._recipe(key, loader, batch_loader, ttl, tags)
+            return await self._loads.fetch(key, lambda: recipe, make)
+        check_ttl(None if ttl is DEFAULT else ttl)
+        check_tags(tags)
         with step:
             entry = self._loads.look(key, current_frame())
         if entry is None:
             return default
-        value = entry.value
-        if type(value) is Failure:
-            raise value.again()
-        return value
+        if type(entry.value) is Failure:
+            raise entry.value.again()
+        return entry.value
 
     def _recipe(
         self,
