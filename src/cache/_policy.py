@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 from cache._entry import Entry
 
 #: The most entries that one eviction files anew before it takes the oldest of those it has seen.
-SCAN = 1024
+SCAN = 512
 
 #: The most entries in a bucket, but for some that are filed anew: places up to here are integers that cost no memory.
 WIDEST = 256

@@ -24,12 +24,16 @@ def reclaim(doomed: list[Any]) -> None:
 
 
 def _free_slice(loop: asyncio.AbstractEventLoop | None, data: Contents[Entry], policy: Policy) -> None:
-    left = math.inf if loop is None else SLICE
+    """Empty the contents first, and then the order, which is about that in which all was allocated.
+
+    So the memory that entries lie in becomes free piece by piece, and goes back to the system piece by piece.
+    """
     for _ in range(len(data) if loop is None else min(SLICE, len(data))):
         _, entry = data.popitem()
         # The one link in the circle of entries and buckets, which only a full collection would undo otherwise.
         entry.bucket = None
-    while left > 0 and (shed := policy.shed()):
+    left = math.inf if loop is None else SLICE
+    while not data and left > 0 and (shed := policy.shed()):
         left -= shed
     if loop is not None and (data or left < SLICE):
         loop.call_soon(_free_slice, loop, data, policy)

@@ -15,7 +15,7 @@ V = TypeVar("V")
 #: Up to this many entries are one dict.
 SMALL = 32_768
 #: About so many entries are in each part of a larger one.
-PART = 4_096
+PART = 2_048
 
 
 def count_parts(maxsize: int | None) -> int:
