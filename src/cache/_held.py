@@ -10,7 +10,6 @@ from cache._tags import ALL, Names, Truth
 
 if TYPE_CHECKING:
     from cache._store import Store
-    from cache._window import Window
 
 
 class Held(Lease):
@@ -36,5 +35,6 @@ class Held(Lease):
         for domain, name in (*self.truths(), (self.store, ALL)):
             self._rest_on(domain.tag(name))
 
-    def settle(self, own: tuple[Window, ...]) -> bool:
-        return self.store.settle(self, own)
+    def settle(self) -> bool:
+        """Store it, unless another mutation still covers it, which may write on."""
+        return self.store.settle(self, ())

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from cache._step import step
-from cache._tags import ALL, Domain, Keyspace, Names, Truth, epoch
+from cache._tags import ALL, Domain, Names, Truth, epoch
 
 #: The innermost mutation whose body the current context is in.
 mutation: ContextVar[Window | None] = ContextVar("cache.mutation", default=None)
@@ -38,7 +38,7 @@ class Kept(Protocol):
     @property
     def clean(self) -> bool: ...
     def close(self) -> None: ...
-    def settle(self, own: tuple[Window, ...]) -> object: ...
+    def settle(self) -> object: ...
 
 
 class Window:
@@ -53,8 +53,7 @@ class Window:
     __slots__ = ("began", "clock", "contested", "held", "open", "outer", "targets", "until")
 
     def __init__(self, targets: Names, clock: Callable[[], float]) -> None:
-        # Tags first: what the end sets going for a key must not be fenced by the rest of that same end.
-        self.targets = tuple(sorted(targets, key=lambda target: isinstance(target[0], Keyspace)))
+        self.targets = targets
         self.clock = clock
         self.open = True
         self.until = -math.inf
@@ -101,7 +100,7 @@ class Window:
             domain.sweep()
         self.targets = ()  # however long it lingers in one domain, it keeps no other alive
         for held in kept:
-            held.settle(())  # what another mutation still covers is for that one to change: it is not stored
+            held.settle()
 
     def has_elapsed(self) -> bool:
         """Whether nothing keeps it on its targets any more."""

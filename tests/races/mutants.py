@@ -411,8 +411,8 @@ def a_value_kept_aside_outlives_its_invalidation() -> AbstractContextManager[Any
 
 @mutant("a_set_inside_a_mutation_inside_a_mutation", shows="stuck")
 def a_value_kept_aside_is_passed_on_to_the_mutation_around() -> AbstractContextManager[Any]:
-    def settle(self: Held, own: tuple[Window, ...]) -> bool:
-        return self.store.settle(self, own or tuple(_window.enclosing()))
+    def settle(self: Held) -> bool:
+        return self.store.settle(self, tuple(_window.enclosing()))
 
     return patch.object(Held, "settle", settle)
 
