@@ -1,0 +1,271 @@
+"""Decorators: AgentCache for tools that read, AgentCacheInvalidator for tools that write."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping
+from contextlib import aclosing
+from functools import partial
+from inspect import Signature
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from agent_cache._binding import Binding
+from agent_cache._call import Scope
+from agent_cache._frameworks import check_tool
+from agent_cache._outcome import copier
+from agent_cache._reading import Reading
+from agent_cache._resources import Resource, resources_of
+from agent_cache._tags import tags_of
+from agent_cache._writing import KeyFn, Writing
+from cache import DEFAULT, AsyncCache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: The attributes by which wrapped tools are known.
+READS = "__agent_cache_reads__"
+WRITES = "__agent_cache_writes__"
+
+
+def AgentCache(  # noqa: N802 - it reads as the class that it could be
+    resource: str | Iterable[str],
+    scope: Scope = "global",
+    ttl: float | Callable[[Any], float | None] | None = None,
+    *,
+    vary: Callable[..., Hashable] | None = None,
+    tags: Iterable[str] = (),
+    poll: bool = False,
+    maxsize: int | None = 1024,
+    copy: Callable[[Any], Any] | None = None,
+    key: Callable[..., Hashable] | None = None,
+    ignore: Iterable[str] = (),
+    cache_errors: Mapping[type[BaseException], float] | None = None,
+    name: str | None = None,
+) -> Callable[[F], F]:
+    """A tool that reads ``resource``, ``async def`` or plain: its results are kept until that is written.
+
+    Once a write tool that declares the resource has returned, raised or been cancelled, no call that starts later gets
+    a result from before, and calls in progress meanwhile are not kept. Calls with the same arguments share one
+    execution. Each caller gets a copy of its own. What a framework fills in, such as the context of a run, is no part
+    of the key, and the schema that a model sees is that of the tool itself.
+
+    Never kept: exceptions, error results, what steers the run (approvals, interrupts, commands), what carries the id
+    of its call, what cannot be copied. A tool that has asked for approval in its body is not cached from then on.
+    Generators pass through.
+
+    Args:
+        resource: What it reads: ``"cart"``, or ``"cart:{cart_id}"`` with an argument in it, which lies below
+            ``"cart"``; or several.
+        scope: ``"global"`` shares the results with every caller, or with those that ``vary`` puts together;
+            ``"session"`` keeps them in the open `AgentCacheSession`.
+        ttl: Seconds to keep a result; None until it is written or evicted; or a function of the result.
+        vary: Whose call it is: a function of the context, ``lambda ctx: ctx.deps.user_id``, or of arguments that it
+            names. Results, executions in progress and all else are kept apart by what it returns. None means unknown:
+            the call is not cached.
+        tags: Further tags that the result rests on, templates over the arguments: see `cache.cached`.
+        poll: The tool is meant to be called again and again: never cached, and no loop.
+        maxsize: Results to keep at most, for all callers or in each session.
+        copy: Makes the copy, in place of `copy.deepcopy`.
+        key: Makes the key from the arguments, in place of the arguments themselves.
+        ignore: Names of parameters to leave out of the key.
+        cache_errors: Classes of exceptions and for how many seconds one of them is kept and raised again.
+        name: How it is called in metrics and messages; by default the function's name.
+
+    Raises:
+        TypeError: at decoration, if it is no function, is cached already, or is given a context without saying whose
+            results those are; if an option has the wrong type.
+        ValueError: at decoration, if an option has no meaning.
+
+    Calls raise what the tool raises, and `AgentLoopDetectedError` as the open session says.
+
+    """
+    resources = resources_of(resource)
+    _check_scope(scope)
+    if not isinstance(poll, bool):
+        raise TypeError(f"poll={poll!r}: pass True or False")
+
+    def decorate(tool: F) -> F:
+        check_tool(tool, "AgentCache")
+        _check_not_cached(tool)
+        ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        binding = Binding(tool, vary=vary, ignore=ignored, key=key)
+        called = name or binding.name
+        _check_resources(resources, binding, called)
+        if scope == "global" and binding.contexts and vary is None and not poll:
+            raise TypeError(
+                f"{called} is given {binding.contexts[0]!r}, the context of somebody's run, and scope='global' would "
+                f"share its results with everybody: say whose they are with vary=lambda ctx: ctx..., such as the id of "
+                f"the user, or keep them in the session with scope='session'"
+            )
+        reading = Reading(
+            called,
+            binding,
+            resources,
+            scope=scope,
+            poll=poll,
+            ttl=ttl,
+            make_cache=partial(
+                AsyncCache, maxsize, None if callable(ttl) else ttl, name=called, cache_errors=cache_errors
+            ),
+            make_copy=copier(copy),
+            tags_of=tags_of(tags, binding.parameters, called),
+            may_be_none=_may_be_none(binding.signature),
+        )
+        return _wrapped(tool, binding.signature, reading, READS)
+
+    return decorate
+
+
+def AgentCacheInvalidator(  # noqa: N802 - it reads as the class that it could be
+    resource: str | Iterable[str],
+    scope: Scope = "global",
+    clear_all: bool = True,
+    key_fn: KeyFn | None = None,
+    *,
+    vary: Callable[..., Hashable] | None = None,
+    tags: Iterable[str] = (),
+    linger: float | Callable[[BaseException | None], float] | None = None,
+    name: str | None = None,
+) -> Callable[[F], F]:
+    """A tool that writes ``resource``, ``async def`` or plain: what was read of it is good no longer.
+
+    From before the tool runs until after it has returned, raised or been cancelled, nothing that was read of the
+    resource, of what lies below it, or of what lies above it as a whole, is kept or handed to newcomers.
+
+    Args:
+        resource: What it writes: as for `AgentCache`.
+        scope: ``"global"`` reaches the results of all sessions; ``"session"`` those of the open one, and the global.
+        clear_all: Every call of read tools of the resource is invalidated. False: only the one with the same
+            arguments, by name, or as ``key_fn`` says; where a parameter is missing that has a default, all of them.
+        key_fn: ``(args, kwargs)`` of this tool to those of a read tool, or to a list of such pairs.
+        vary: Whose results it reaches, as for `AgentCache`; without it, or if it returns None, everybody's.
+        tags: Further tags that change, templates over the arguments: see `cache.invalidates`.
+        linger: Seconds for which nothing is kept after an end that leaves open whether the write was made: see
+            `cache.mutating`.
+        name: How it is called in metrics and messages; by default the function's name.
+
+    Raises:
+        TypeError, ValueError: at decoration, as `AgentCache`; at the call, before the tool runs, if what it changes
+            cannot be told.
+
+    """
+    resources = resources_of(resource)
+    _check_scope(scope)
+    if not isinstance(clear_all, bool):
+        raise TypeError(f"clear_all={clear_all!r}: pass True or False")
+    if key_fn is not None:
+        if not callable(key_fn) or inspect.iscoroutinefunction(key_fn):
+            raise TypeError(f"key_fn={key_fn!r}: pass a plain function, called as key_fn(args, kwargs)")
+        if clear_all:
+            raise TypeError(
+                f"key_fn={key_fn!r} says which calls change, clear_all=True that all do: pass clear_all=False"
+            )
+
+    def decorate(tool: F) -> F:
+        check_tool(tool, "AgentCacheInvalidator")
+        binding = Binding(tool, vary=vary)
+        called = name or binding.name
+        _check_resources(resources, binding, called)
+        writing = Writing(
+            called,
+            binding,
+            resources,
+            scope=scope,
+            clear_all=clear_all,
+            key_fn=key_fn,
+            linger=DEFAULT if linger is None else linger,
+            tags_of=tags_of(tags, binding.parameters, called),
+            may_be_none=_may_be_none(binding.signature),
+            reads_itself=getattr(tool, READS, None) is not None,
+        )
+        return _wrapped(tool, binding.signature, writing, WRITES)
+
+    return decorate
+
+
+def reading_of(tool: object) -> Reading | None:
+    """What a decorated tool reads by, if it does."""
+    found = getattr(tool, READS, None)
+    return found if isinstance(found, Reading) else None
+
+
+def _wrapped(tool: F, signature: Signature, through: Reading | Writing, mark: str) -> F:
+    """A function of the same kind and the same signature that goes ``through`` the cache."""
+    wrapper: Any
+    if inspect.isasyncgenfunction(tool):
+
+        @functools.wraps(tool)
+        async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            with through.passing(args, kwargs):
+                async with aclosing(tool(*args, **kwargs)) as items:
+                    async for item in items:
+                        yield item
+
+        wrapper = stream
+    elif inspect.isgeneratorfunction(tool):
+
+        @functools.wraps(tool)
+        def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            with through.passing(args, kwargs):
+                return (yield from tool(*args, **kwargs))
+
+        wrapper = generate
+    elif inspect.iscoroutinefunction(tool):
+
+        @functools.wraps(tool)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await through.call(args, kwargs, tool)
+
+        wrapper = call
+    else:
+
+        @functools.wraps(tool)
+        def call_blocking(*args: Any, **kwargs: Any) -> Any:
+            return through.call_blocking(args, kwargs, tool)
+
+        wrapper = call_blocking
+    # Some frameworks evaluate annotations in the globals of the wrapper, others rewrite its signature in place.
+    wrapper.__signature__ = signature
+    wrapper.__annotations__ = {
+        **{p.name: p.annotation for p in signature.parameters.values() if p.annotation is not p.empty},
+        **({} if signature.return_annotation is signature.empty else {"return": signature.return_annotation}),
+    }
+    setattr(wrapper, mark, through)
+    wrapped: F = wrapper
+    return wrapped
+
+
+def _check_scope(scope: object) -> None:
+    if scope not in ("global", "session"):
+        raise ValueError(f"scope={scope!r} is unknown: pass 'global' or 'session'")
+
+
+def _check_not_cached(tool: Any) -> None:
+    called = getattr(tool, "__name__", repr(tool))
+    if getattr(tool, READS, None) is not None or isinstance(getattr(tool, "cache", None), AsyncCache):
+        raise TypeError(f"{called} is cached already: one cache is enough, another would hide its invalidation")
+    if getattr(tool, WRITES, None) is not None:
+        raise TypeError(
+            f"{called} writes: cached above @AgentCacheInvalidator, a hit would leave the write out. Put "
+            f"@AgentCacheInvalidator above @AgentCache"
+        )
+
+
+def _check_resources(resources: tuple[Resource, ...], binding: Binding, called: str) -> None:
+    names = [name for name in binding.parameters if name not in binding.injected]
+    for resource in resources:
+        resource.check_fields(names, called)
+
+
+def _may_be_none(signature: Signature) -> bool:
+    """Whether None is a result that the declared type allows."""
+    return _allows_none(signature.return_annotation)
+
+
+def _allows_none(annotation: Any) -> bool:
+    if annotation in (Signature.empty, Any, None, NoneType, object):
+        return True
+    if get_origin(annotation) is Annotated:
+        return _allows_none(get_args(annotation)[0])
+    return get_origin(annotation) in (Union, UnionType) and any(map(_allows_none, get_args(annotation)))

@@ -1,0 +1,223 @@
+"""Writing: a tool that writes, and what a call of it invalidates."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from contextvars import Context, copy_context
+from inspect import isawaitable
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from agent_cache._audience import Audience, tags_written
+from agent_cache._binding import Arguments, Bound
+from agent_cache._call import Call, Scope
+from agent_cache._frameworks import is_error
+from agent_cache._metrics import enlist
+from agent_cache._notes import writing
+from agent_cache._outcome import fingerprint
+from agent_cache._read_call import Run
+from agent_cache._reading import Reading, readings
+from agent_cache._resources import Path, Resource, call_name, names_around, names_written
+from agent_cache._session import current_session
+from cache import Mutating, mutating
+
+#: ``(args, kwargs)`` of the write tool to those of a read tool, or to a list of such pairs.
+KeyFn: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Writing:
+    """A write tool. ``clear_all`` says that every call of its resources is invalidated, not the one that maps to it."""
+
+    def __init__(
+        self,
+        name: str,
+        binding: Bound,
+        resources: tuple[Resource, ...],
+        *,
+        scope: Scope,
+        clear_all: bool,
+        key_fn: KeyFn | None,
+        linger: Any,
+        tags_of: Callable[[Mapping[str, Any]], Iterable[str]],
+        may_be_none: bool,
+        reads_itself: bool,
+    ) -> None:
+        self.name = name
+        self.binding = binding
+        self.resources = resources
+        self.templates = tuple(resource.template for resource in resources)
+        self.scope = scope
+        self.clear_all = clear_all
+        self.key_fn = key_fn
+        self.linger = linger
+        self.tags_of = tags_of
+        self.may_be_none = may_be_none
+        #: Whether what it runs is a read tool, whose calls are watched there and may be answered from the cache.
+        self.reads_itself = reads_itself
+        self._writes = 0
+        self._lock = threading.Lock()
+        enlist(self)
+
+    def totals(self) -> Counter[str]:
+        """What is counted of this tool."""
+        return Counter(writes=self._writes)
+
+    async def call(self, args: Arguments, kwargs: dict[str, Any], run: Run) -> Any:
+        """Run it with its resources covered."""
+        call = WriteCall(self, args, kwargs)
+        if not call.arrive(call.key):
+            return call.short_answer()
+        try:
+            with self.covered(args, kwargs, call):
+                value = run(*args, **kwargs)
+                if isawaitable(value):
+                    value = await value
+        except BaseException as error:
+            call.fail(error, wrote=True)
+            raise
+        return call.answer(value)
+
+    def call_blocking(self, args: Arguments, kwargs: dict[str, Any], run: Run) -> Any:
+        """The same for a plain function, in whatever thread it is called."""
+        call = WriteCall(self, args, kwargs)
+        if not call.arrive(call.key):
+            return call.short_answer()
+        try:
+            with self.covered(args, kwargs, call):
+                value = run(*args, **kwargs)
+        except BaseException as error:
+            call.fail(error, wrote=True)
+            raise
+        return call.answer(value)
+
+    @contextmanager
+    def passing(self, args: Arguments, kwargs: dict[str, Any]) -> Iterator[None]:
+        """Around a tool whose items pass through, from the first to the last."""
+        with self.covered(args, kwargs):
+            yield
+
+    @contextmanager
+    def covered(self, args: Arguments, kwargs: dict[str, Any], call: WriteCall | None = None) -> Iterator[None]:
+        """From entry to exit, nothing that the write may change is kept or handed to newcomers."""
+        by_resource = self._tags(args, kwargs)
+        with self._lock:
+            self._writes += 1
+        window = mutating(tags=[tag for _, tags in by_resource for tag in tags], linger=self.linger)
+        with writing(self.name, by_resource), ExitStack() as stack:
+            stack.enter_context(_Beside(window) if self.reads_itself else window)
+            if call is None or self.reads_itself:
+                yield
+                return
+            outer = call.enter()
+            try:
+                yield
+            finally:
+                call.exit(outer)
+
+    # -- what it changes ---------------------------------------------------------------------------------------
+
+    def _tags(self, args: Arguments, kwargs: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
+        """The tags of each resource, and those of the user's own."""
+        values = self.binding.values(args, kwargs)
+        session = current_session()
+        label = None
+        if self.scope == "session":  # without a session it changes what belongs to none
+            label = "none" if session is None else session.memory.label
+        audience = Audience(label, self.binding.partition(args, kwargs))
+        tags = []
+        for resource in self.resources:
+            path = resource.path(values)
+            names = names_written(path) if self.clear_all else self._names_of_one(path, args, kwargs, values)
+            tags.append((resource.template, tuple(dict.fromkeys(tags_written(names, audience)))))
+        own = tuple(self.tags_of(values))
+        if own:
+            tags.append((self.name, own))
+        return tags
+
+    def _names_of_one(
+        self, path: Path, args: Arguments, kwargs: dict[str, Any], values: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        """What changes where one call of each read tool of ``path`` does."""
+        names = list(names_around(path))
+        for reading in readings():
+            if any(resource.may_be(path) for resource in reading.resources):
+                for key in self._keys(reading, args, kwargs, values):
+                    if key is None:
+                        return names_written(path)
+                    names.append(call_name(path, key))
+        return tuple(names)
+
+    def _keys(
+        self, reading: Reading, args: Arguments, kwargs: dict[str, Any], values: Mapping[str, Any]
+    ) -> Iterator[Hashable | None]:
+        """The calls of ``reading`` that change; None for all of them."""
+        if self.key_fn is None:
+            yield reading.binding.mapped(values, self.name)
+            return
+        try:
+            calls = self.key_fn(args, kwargs)
+        except Exception as error:  # the user's, passed on with a word on where it came from
+            error.add_note(f"{self.name} was not run: this was raised by key_fn={self.key_fn!r}")
+            raise
+        for pair in calls if isinstance(calls, list) else [calls]:
+            match pair:
+                case (tuple() | list() as its_args, Mapping() as its_kwargs) if isinstance(pair, tuple):
+                    yield reading.binding.key(tuple(its_args), dict(its_kwargs))
+                case _:
+                    raise TypeError(
+                        f"{self.name} was not run: key_fn={self.key_fn!r} returned {calls!r}. Return the arguments of "
+                        f"{reading.name} as a pair (args, kwargs), such as ((7,), {{}}), or a list of such pairs"
+                    )
+
+
+class WriteCall(Call):
+    """One call of a write tool."""
+
+    __slots__ = ("key", "writing")
+
+    def __init__(self, writing: Writing, args: Arguments, kwargs: dict[str, Any]) -> None:
+        super().__init__(writing.name, writing.templates, current_session())
+        self.writing = writing
+        if writing.reads_itself:  # and is watched there
+            self.watch = None
+        self.key: Hashable = None if self.watch is None else writing.binding.key(args, kwargs)
+
+    def answer(self, value: Any) -> Any:
+        """The result.
+
+        Raises:
+            AgentLoopDetectedError: this call completes a loop.
+
+        """
+        is_counted = self.ticket is not None and self.ticket.counts
+        self.finish(fingerprint(value) if is_counted else None, "write", failed=is_error(value), wrote=True)
+        return value
+
+    def short_answer(self) -> Any:
+        """What a call gets that is part of a loop.
+
+        Raises:
+            AgentLoopDetectedError: None is no result that the tool could have.
+
+        """
+        self.say("short_circuit")
+        return self.answer_short(may_be_none=self.writing.may_be_none)
+
+
+class _Beside:
+    """A mutation beside which this context reads as everybody else: it is entered in a context of its own."""
+
+    def __init__(self, window: Mutating) -> None:
+        self._window = window
+        self._context: Context = copy_context()
+
+    def __enter__(self) -> None:
+        self._context.run(self._window.__enter__)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._context.run(self._window.__exit__, kind, error, traceback)
