@@ -29,6 +29,7 @@ from cache._arguments import (
     shown,
 )
 from cache._batch import Batches, load_one
+from cache._blocking import fetch_blocking
 from cache._entry import Entry, Failure
 from cache._flight import Recipe
 from cache._lease import current_frame, running
@@ -228,6 +229,49 @@ class AsyncCache:
         # Apart, because the frame of this function is part of what a hit costs.
         return await self._look_or_load(key, loader, batch_loader, ttl=ttl, tags=tags, default=default)
 
+    @overload
+    def get_blocking(
+        self, key: Hashable, loader: Callable[[], T], ttl: TTL | Default = ..., *, tags: Iterable[str] = ...
+    ) -> T: ...
+    @overload
+    def get_blocking(self, key: Hashable, loader: None = None, *, default: Any = ...) -> Any: ...
+
+    def get_blocking(
+        self,
+        key: Hashable,
+        loader: Callable[[], Any] | None = None,
+        ttl: TTL | Default = DEFAULT,
+        *,
+        tags: Iterable[str] = (),
+        default: Any = None,
+    ) -> Any:
+        """`get` for a thread without an event loop, with a plain ``loader``: it waits by blocking the thread.
+
+        Entries and guarantees are those of `get`. The load runs in the thread of the first who asks, and other threads
+        that ask meanwhile share it; a load that an event loop runs is not waited for, nor the other way round. Where
+        the event loop of this very thread is running, the caller loads for itself, for to wait might never end.
+
+        A thread that is interrupted (KeyboardInterrupt) leaves, and hands the load on to the next who waits. The load
+        itself is not interrupted when the cache is closed: its thread hears of that at the end of its loader.
+
+        Raises:
+            TypeError: as `get`; or the loader returned something to be awaited.
+            ValueError: ``ttl`` is negative or NaN.
+            CacheCycleError: this call is made by a load on which the load of ``key`` already waits.
+            LoadCancelled: the cache was closed meanwhile, or the loader raised CancelledError.
+
+        """
+        check_key(key)
+        entry = self._store.data.get(key)
+        if entry is not None and self._loads.is_hit(entry):
+            self._store.touch(entry)
+            return entry.value
+        del entry  # if it is an error that is kept, its traceback would keep the entry, and so itself
+        if loader is None:
+            return self._look(key, ttl, tags, default)
+        recipe, _ = self._recipe(key, loader, None, ttl, tags)
+        return fetch_blocking(self._loads, key, recipe)
+
     async def _look_or_load(
         self,
         key: Hashable,
@@ -241,15 +285,21 @@ class AsyncCache:
         if loader is not None or batch_loader is not None:
             recipe, make = self._recipe(key, loader, batch_loader, ttl, tags)
             return await self._loads.fetch(key, lambda: recipe, make)
+        return self._look(key, ttl, tags, default)
+
+    def _look(self, key: Hashable, ttl: TTL | Default, tags: Iterable[str], default: Any) -> Any:
         check_ttl(None if ttl is DEFAULT else ttl)
         check_tags(tags)
         with step:
             entry = self._loads.look(key, current_frame())
-        if entry is None:
-            return default
-        if type(entry.value) is Failure:
-            raise entry.value.again()
-        return entry.value
+        try:
+            if entry is None:
+                return default
+            if type(entry.value) is Failure:
+                raise entry.value.again()
+            return entry.value
+        finally:
+            del entry
 
     def _recipe(
         self,

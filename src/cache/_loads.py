@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from cache._arguments import shown
@@ -206,7 +207,18 @@ class Loads:
             del self.store.flights[flight.loop]
 
     async def _load_privately(self, key: Hashable, recipe: Recipe, reader: Lease | None) -> Any:
-        """For the body of a mutation: it may read what is not committed, so nothing is shared or stored."""
+        with self.private(key, reader):
+            try:
+                return await run_loader(recipe.load)
+            except asyncio.CancelledError as cause:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                raise LoadCancelled(f"the load of {self.store.name}[{shown(key)}] was cancelled from inside") from cause
+
+    @contextmanager
+    def private(self, key: Hashable, reader: Lease | None) -> Iterator[None]:
+        """A load for the body of a mutation: it may read what is not committed, so nothing is shared or stored."""
         lease = Lease(self.store, key, tracked=self.track, parent=reader)
         with step:
             self.store.loads += 1
@@ -214,17 +226,11 @@ class Loads:
             lease.spoil()
         frame.set(lease)
         try:
-            return await run_loader(recipe.load)
-        except asyncio.CancelledError as cause:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            with step:
-                self.store.load_errors += 1
-            raise LoadCancelled(f"the load of {self.store.name}[{shown(key)}] was cancelled from inside") from cause
-        except BaseException:  # counted, and passed on
-            with step:
-                self.store.load_errors += 1
+            yield
+        except BaseException as error:  # counted, and passed on
+            if not isinstance(error, asyncio.CancelledError):  # which is the caller's own
+                with step:
+                    self.store.load_errors += 1
             raise
         finally:
             if frame.get() is lease:

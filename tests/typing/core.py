@@ -106,6 +106,30 @@ async def wrong_reads(cache: AsyncCache) -> None:
     await cache.get(1, batch_loader=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
+def right_blocking_reads(cache: AsyncCache) -> None:
+    assert_type(cache.get_blocking(1, load_plain), User)
+    assert_type(cache.get_blocking(1, loader=load_plain, ttl=5, tags=("users",)), User)
+    assert_type(cache.get_blocking(1, load_plain, None), User)
+    assert_type(cache.get_blocking((1, "a"), load_plain, DEFAULT, tags=["users"]), User)
+    assert_type(cache.get_blocking(1, load_plain, ttl=lambda user: 5.0), User)
+    assert_type(cache.get_blocking(1, lambda: answer(1)), int)
+    a_user(cache.get_blocking(1))
+    a_user(cache.get_blocking(1, default="nobody"))
+
+
+def wrong_blocking_reads(cache: AsyncCache) -> None:
+    cache.get_blocking()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    cache.get_blocking([1], load_plain)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    cache.get_blocking(1, 5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    cache.get_blocking(1, load_plain_mapping)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    cache.get_blocking(1, load_plain, ttl="5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    cache.get_blocking(1, load_plain, tags=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    cache.get_blocking(1, load_plain, tag="users")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    cache.get_blocking(1, batch_loader=load_plain_mapping)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    a_str(cache.get_blocking(1, load_plain))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    a_user(cache.get_blocking(1, load))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 async def wrong_results(cache: AsyncCache) -> None:
     a_str(await cache.get(1, load))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     a_str(await cache.get(1, load_plain))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
