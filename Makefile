@@ -3,20 +3,23 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs races bench soak clean
+.PHONY: help demo test test-frameworks lint types docs races bench soak clean
 
 # An interpreter of your own choice, and what to pass on: make demo ARGS=--json
 PYTHON ?=
 ARGS ?=
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv-demo/.stamp ## see stale reads happen, and not happen, in a small product catalogue
 	@.venv-demo/bin/python -m examples.catalogue $(ARGS)
 
 test: .venv/.stamp ## run every check, on every supported Python that is installed
 	@.venv/bin/python scripts/check.py
+
+test-frameworks: .venv-frameworks/.stamp ## run the tools of real agent frameworks, offline
+	@.venv-frameworks/bin/python scripts/check.py frameworks
 
 lint: .venv/.stamp ## check style, formatting, marks and the direction of imports
 	@.venv/bin/python scripts/check.py style marks imports
@@ -57,6 +60,9 @@ python = $(or $(PYTHON),$$(scripts/find-python))
 
 .venv-demo/.stamp: pyproject.toml
 	$(call environment,$(python),demo)
+
+.venv-frameworks/.stamp: pyproject.toml
+	$(call environment,$(python),test types demo frameworks)
 
 .venv-3.%/.stamp: pyproject.toml
 	$(call environment,$$(scripts/find-python 3.$*),test)

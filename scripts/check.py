@@ -36,6 +36,7 @@ AT_ONCE = 2
 LIMIT = 3600.0  # seconds for one command; a test that hangs is ended much earlier
 COVERAGE = "build/coverage"
 FAST = ("tests/unit", "tests/spec")
+ADAPTERS = "src/agent_cache/integrations/[a-z]*.py"
 SUITE = (*FAST, "tests/docs", "tests/examples")
 
 
@@ -47,6 +48,7 @@ class Check:
     commands: tuple[tuple[str, ...], ...]
     needs: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    only_by_name: bool = False
 
 
 def known_checks(others: list[str]) -> list[Check]:
@@ -72,7 +74,7 @@ def known_checks(others: list[str]) -> list[Check]:
             for version in others
         ),
         Check("mypy", (("mypy",),)),
-        Check("pyright", (("pyright", "--verifytypes", "cache", "--ignoreexternal"), ("pyright",))),
+        Check("pyright", (verify_types("cache"), ("pyright",))),
         Check(
             "docs",
             (("mkdocs", "build", "--strict"),),
@@ -84,10 +86,35 @@ def known_checks(others: list[str]) -> list[Check]:
         Check("imports", (("lint-imports",),)),
         Check(
             "coverage",
-            (("coverage", "combine", "--quiet", "--keep", COVERAGE), ("coverage", "report")),
+            (
+                ("coverage", "combine", "--quiet", "--keep", COVERAGE),
+                ("coverage", "report", f"--omit={ADAPTERS}"),
+            ),
             needs=("suite",),
         ),
+        # In an environment that has the frameworks: what needs one, and is left out above.
+        Check(
+            "frameworks",
+            (
+                ("coverage", "run", f"--data-file={COVERAGE}/.frameworks", "-m", *pytest("tests/frameworks")[2:]),
+                ("mypy", *need_frameworks()),
+                verify_types("agent_cache"),
+                ("coverage", "report", f"--data-file={COVERAGE}/.frameworks", f"--include={ADAPTERS}"),
+            ),
+            only_by_name=True,
+        ),
     ]
+
+
+def need_frameworks() -> list[str]:
+    """Return the files that only an environment with the frameworks can check."""
+    patterns = (ADAPTERS, "tests/frameworks/**/*.py", "examples/agents/*.py", "examples/agent_shop/*.py")
+    return sorted(str(path.relative_to(TOP)) for pattern in patterns for path in TOP.glob(pattern))
+
+
+def verify_types(package: str) -> tuple[str, ...]:
+    """Return the command that checks that every public name of a package has a type."""
+    return ("pyright", "--verifytypes", package, "--ignoreexternal")
 
 
 def pytest(*arguments: str, python: str = "python") -> tuple[str, ...]:
@@ -107,9 +134,9 @@ def is_installed(version: str) -> bool:
 
 
 def selected(checks: list[Check], names: list[str]) -> list[Check]:
-    """Return the checks named, with all that they need, in the order of the list; all if none is named."""
+    """Return the checks named, with all that they need, in the order of the list; all but some if none is named."""
     by_name = {check.name: check for check in checks}
-    wanted = list(names or by_name)
+    wanted = names or [check.name for check in checks if not check.only_by_name]
     for name in wanted:
         if name not in by_name:
             sys.exit(f"there is no check {name!r} here; there are: {', '.join(by_name)}")
