@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 from weakref import WeakSet
@@ -28,11 +27,11 @@ from cache._arguments import (
     check_ttl,
     shown,
 )
-from cache._batch import Batches, load_one
+from cache._batch import Batches, KeyRecipe
 from cache._entry import Entry, Failure
 from cache._flight import Recipe
 from cache._lease import current_frame, running
-from cache._loads import Loads, MakeFlight, switch
+from cache._loads import Loads, switch
 from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
@@ -239,17 +238,15 @@ class AsyncCache:
         default: Any,
     ) -> Any:
         if loader is not None or batch_loader is not None:
-            recipe, make = self._recipe(key, loader, batch_loader, ttl, tags)
-            return await self._loads.fetch(key, lambda: recipe, make)
+            recipe = self._recipe(key, loader, batch_loader, ttl, tags)
+            return await self._loads.fetch(key, lambda: recipe)
         check_ttl(None if ttl is DEFAULT else ttl)
         check_tags(tags)
         with step:
             entry = self._loads.look(key, current_frame())
         if entry is None:
             return default
-        if type(entry.value) is Failure:
-            raise entry.value.again()
-        return entry.value
+        return entry.result()
 
     def _recipe(
         self,
@@ -258,16 +255,15 @@ class AsyncCache:
         batch_loader: Callable[[list[Any]], Any] | None,
         ttl: TTL | Default,
         tags: Iterable[str],
-    ) -> tuple[Recipe, MakeFlight]:
+    ) -> Recipe:
         ttl_of = self._ttl_of if ttl is DEFAULT else check_ttl(ttl)
         names = self._names(key, tags)
         if batch_loader is None:
-            return Recipe(check_callable(loader, "loader", "loader() -> value"), ttl_of, names), self._loads.flight
+            return Recipe(check_callable(loader, "loader", "loader() -> value"), ttl_of, names)
         if loader is not None:
             raise TypeError(f"loader={shown(loader)} and batch_loader={shown(batch_loader)}: pass one of the two")
         check_callable(batch_loader, "batch_loader", "batch_loader(keys) -> mapping or sequence")
-        alone = partial(load_one, batch_loader, key)
-        return Recipe(alone, ttl_of, names), self._batches.flight_maker(batch_loader)
+        return KeyRecipe(self._batches, batch_loader, key, ttl_of, names)
 
     def _names(self, key: Hashable, tags: Iterable[str]) -> Names:
         names: Names = tuple((self._namespace, tag) for tag in check_tags(tags))

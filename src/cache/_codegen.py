@@ -153,10 +153,9 @@ def source_of(shape: Shape) -> str:
     lines += [
         f"    async def cached({_signature(shape, switch=True)}):",
         *_indented(2, _hit(shape)),
-        f"        return await {c}slow(use_cache, {_arguments(shape)})",
+        f"        return await {c}slow(use_cache, {_key(shape, f'{c}mint({me})')}, {_arguments(shape)})",
         f"    def key({signature}):",
-        *_indented(2, [f"{c}token = {c}mint({me})"] if me else []),
-        f"        return {_key(shape, f'{c}token')}",
+        f"        return {_key(shape, f'{c}mint({me})')}",
         f"    def peek({signature}):",
         *_indented(2, _glance(shape)),
         f"        return {c}look({_call(shape)})",

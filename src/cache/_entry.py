@@ -70,6 +70,12 @@ class Entry:
     bucket: Any
     at: int
 
+    def result(self) -> Any:
+        """The value; a kept error is raised."""
+        if type(self.value) is Failure:
+            raise self.value.again()
+        return self.value
+
     def is_fresh(self, now: float) -> bool:
         """Whether the value may be served at ``now``."""
         guard = self.guard

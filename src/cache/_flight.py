@@ -52,6 +52,10 @@ class Recipe:
         self.undecided_in = undecided_in
         self.tags_of = tags_of
 
+    def flight(self, loads: Loads, key: Hashable, loop: asyncio.AbstractEventLoop, anew: bool) -> Flight:
+        """A load of ``key`` by this."""
+        return Flight(loads, key, self, loop, anew)
+
     def judge(self, value: Any) -> tuple[float | None, tuple[str, ...]]:
         """The seconds to keep a result, and the tags computed from it."""
         return self.ttl_of(value), () if self.tags_of is None else tuple(self.tags_of(value))
@@ -78,9 +82,9 @@ class Flight(Lease):
     __slots__ = ("anew", "context", "has_begun", "loads", "loop", "recipe", "task", "waiters")
 
     def __init__(
-        self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool
+        self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool = False
     ) -> None:
-        super().__init__(loads.store, key, recipe.names, undecided_in=recipe.undecided_in, tracked=loads.track)
+        Lease.__init__(self, loads.store, key, recipe.names, recipe.undecided_in, loads.track)
         self.loads = loads
         self.recipe = recipe
         self.loop = loop
@@ -230,7 +234,8 @@ class Flight(Lease):
             with step:
                 if self.state == DONE:
                     return
-                self.decide(tags)
+                if tags:
+                    self.decide(tags)
                 self.loads.store.finish(self, value, ttl, replaces=self.anew)
                 waiters = self._conclude()
         finally:  # the end of the step begins other loads, and may raise what that raises

@@ -81,9 +81,9 @@ class Lease:
         keyspace: Keyspace,
         key: Hashable,
         names: Iterable[Truth] = (),
-        *,
         undecided_in: Namespace | None = None,
         tracked: bool = True,
+        *,
         parent: Lease | None = None,
     ) -> None:
         self.keyspace = keyspace

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from cache._arguments import shown
-from cache._entry import Entry, Failure
+from cache._entry import Entry
 from cache._flight import Flight, Recipe, refuse, run_loader
 from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
 from cache._step import step
@@ -28,12 +28,6 @@ class Switch:
 
 
 switch = Switch()
-
-
-class MakeFlight(Protocol):
-    """Makes the flight of a key on a loop."""
-
-    def __call__(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, /, *, anew: bool) -> Flight: ...
 
 
 def _nowhere() -> None:
@@ -57,10 +51,6 @@ class Loads:
         self.flying: set[Flight] = set()
         #: The loop that was met last.
         self._latest: Callable[[], asyncio.AbstractEventLoop | None] = _nowhere
-
-    def flight(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool) -> Flight:
-        """A flight that loads through its recipe alone."""
-        return Flight(self, key, recipe, loop, anew=anew)
 
     def is_hit(self, entry: Entry) -> bool:
         """Whether an entry may be served as it is, without a step: what a wrapper tests in its second line."""
@@ -89,9 +79,17 @@ class Loads:
         return entry
 
     async def fetch(
-        self, key: Hashable, recipe_of: Callable[[], Recipe], make: MakeFlight, *, anew: bool = False
+        self,
+        key: Hashable,
+        recipe_of: Callable[..., Recipe],
+        call: tuple[Any, ...] = (),
+        *,
+        anew: bool = False,
     ) -> Any:
-        """The value of ``key``, from its entry (unless ``anew``), from a load that may be joined, or from a new one."""
+        """The value of ``key``, from its entry (unless ``anew``), from a load that may be joined, or from a new one.
+
+        How a new one loads is said by ``recipe_of(*call)``, which who joins need not make.
+        """
         loop = asyncio.get_running_loop()
         reader = current_frame()
         private = bool(switch.off) or (mutation.get() is not None and next(enclosing(), None) is not None)
@@ -108,18 +106,17 @@ class Loads:
                         if reader is not None:
                             self._refuse_cycle(key, reader)
                         if not private:
-                            seat = self._board(key, recipe_of, make, loop, reader, anew=anew)
+                            seat = self._board(key, recipe_of, call, loop, reader, anew=anew)
             if entry is not None:
-                if type(entry.value) is Failure:
-                    raise entry.value.again()
-                return entry.value
+                return entry.result()
             if seat is None:
-                return await self._load_privately(key, recipe_of(), reader)
-            return seat[1].result() if seat[1].done() else await seat[1]
-        finally:
-            if seat is not None and (not seat[1].done() or seat[1].cancelled()):
+                return await self._load_privately(key, recipe_of(*call), reader)
+            return await seat[1]
+        except BaseException:  # of the load, which has ended then; or the caller is cancelled, or thrown away
+            if seat is not None:
                 step.run(seat[0].leave, seat[1])
-            del entry, seat  # an exception's traceback would keep them, and they the exception
+            del entry, seat  # the exception's traceback would keep them, and they the exception
+            raise
 
     def _join(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> tuple[Flight, asyncio.Future[Any]] | None:
         """A seat in the load in progress, the short way that all but the first of a herd can take."""
@@ -143,8 +140,8 @@ class Loads:
     def _board(
         self,
         key: Hashable,
-        recipe_of: Callable[[], Recipe],
-        make: MakeFlight,
+        recipe_of: Callable[..., Recipe],
+        call: tuple[Any, ...],
         loop: asyncio.AbstractEventLoop,
         reader: Lease | None,
         *,
@@ -159,7 +156,7 @@ class Loads:
             self.store.coalesced += 1
             current.anew = current.anew or anew
             return current, current.admit(reader)
-        flight = make(key, recipe_of(), loop, anew=anew)
+        flight = recipe_of(*call).flight(self, key, loop, anew)
         future = flight.admit(reader)  # before it begins: what spoils it from the start spoils the reader
         if anew:
             self.store.outdate(key)

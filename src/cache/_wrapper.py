@@ -67,8 +67,10 @@ class Cached:
         store = cache._store
         calls = Calls(function, self.name, store, make_key=key, ignore=ignore, skip_args=skip_args, typed=typed)
         self.calls = calls
+        self._fetch = cache._loads.fetch
         self.tags_of = tags if callable(tags) else None
         self.templates = Templates(() if callable(tags) else tags, calls.parameters, self.name, calls.left_out)
+        self._has_templates = bool(self.templates)
         if tags:
             cache._implied = self._implied
         shape = Shape(
@@ -156,14 +158,16 @@ class Cached:
 
     # -- calls -------------------------------------------------------------------------------------------------
 
-    def slow(self, use_cache: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-        """A call that was not a plain hit."""
-        key, loads = self.calls.key_of(args, kwargs), self.cache._loads
-        return loads.fetch(key, partial(self._recipe, key, args, kwargs), loads.flight, anew=not use_cache)
+    def slow(
+        self, use_cache: bool, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        """A call that was not a plain hit; ``key`` may not be hashable yet."""
+        key = self.calls.hashable(key)
+        return self._fetch(key, self._recipe, (key, args, kwargs), anew=not use_cache)
 
     def _recipe(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recipe:
         names: Names = ()
-        if self.templates:
+        if self._has_templates:
             names = self._tagged(self.templates.fill(self._bound(*args, **kwargs)))
         if self.partials:
             names += self._wildcards(key)

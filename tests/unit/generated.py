@@ -41,7 +41,10 @@ class Counter:
 
 
 class World:
-    """All that generated functions close over; ``slow`` and ``look`` say what they were asked."""
+    """All that generated functions close over; ``slow`` and ``look`` say what they were asked.
+
+    ``missed`` are the keys of the calls that were no hit, ``made`` the calls whose key a function of the user's made.
+    """
 
     def __init__(self, function: Callable[..., Any], **changes: Any) -> None:
         self.shape = shape_of(function, **changes)
@@ -52,6 +55,7 @@ class World:
         self.frame: object = None
         self.tokens: dict[int, tuple[Any, object]] = {}
         self.made: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.missed: list[Any] = []
         names = {
             "data": self.data, "store": self.store, "epoch": epoch, "running": self.running,
             "frame": lambda: self.frame, "clock": self.clock, "slow": self.slow, "look": self.look,
@@ -66,7 +70,8 @@ class World:
         asked = {name: value for name, value in names.items() if f"{self.shape.prefix}{name}" in wanted}
         self.generated: Generated = generate(self.shape, asked, defaults, self.globals)
 
-    async def slow(self, use_cache: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def slow(self, use_cache: bool, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.missed.append(key)
         return "slow", use_cache, args, kwargs
 
     def look(self, *args: Any, **kwargs: Any) -> Any:

@@ -74,6 +74,7 @@ async def test_what_is_no_hit_goes_the_slow_way_as_it_was_called(track: bool) ->
     assert await world.call(2, y=3) == ("slow", True, (2, 3), {})
     assert await world.call(1, use_cache=False) == ("slow", False, (1, 7), {})
     assert await world.call([]) == ("slow", True, ([], 7), {})
+    assert world.missed == [(2, 3), (1, 7), ([], 7)]
 
 
 @pytest.mark.parametrize("has_ttl", [True, False])
