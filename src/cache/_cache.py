@@ -31,7 +31,7 @@ from cache._batch import Batches, KeyRecipe
 from cache._entry import Entry, Failure
 from cache._flight import Recipe
 from cache._lease import current_frame, running
-from cache._loads import Loads, switch
+from cache._loads import Loads, leave, switch
 from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
@@ -239,7 +239,13 @@ class AsyncCache:
     ) -> Any:
         if loader is not None or batch_loader is not None:
             recipe = self._recipe(key, loader, batch_loader, ttl, tags)
-            return await self._loads.fetch(key, lambda: recipe)
+            flight, result = self._loads.ask(key, lambda: recipe)
+            try:
+                return await result
+            except BaseException:  # of the load, which has ended then; or the caller is cancelled, or thrown away
+                leave(flight, result)
+                del flight, result  # the exception's traceback would keep them, and they the exception
+                raise
         check_ttl(None if ttl is DEFAULT else ttl)
         check_tags(tags)
         with step:

@@ -60,14 +60,9 @@ class Shape:
             prefix += "_"
         object.__setattr__(self, "prefix", prefix)
 
-    @property
-    def names(self) -> list[str]:
-        """The names of the parameters."""
-        return [name for name, _, _ in self.parameters]
-
     def anonymous(self) -> Shape:
         """The same with placeholders in place of the names."""
-        at = {name: f"p{i}" for i, name in enumerate(self.names)}
+        at = {name: f"p{i}" for i, (name, _, _) in enumerate(self.parameters)}
         return replace(
             self,
             parameters=tuple([(at[name], kind, has_default) for name, kind, has_default in self.parameters]),
@@ -167,8 +162,8 @@ def source_of(shape: Shape) -> str:
     c = shape.prefix
     me = shape.instance
     free = [
-        "data", "store", "epoch", "running", "frame", "clock", "slow", "look", "make_key", "types", "instances", "mint",
-        "id", "hash", "tuple", "sorted", "misses",
+        "data", "store", "epoch", "running", "frame", "clock", "slow", "leave", "look", "make_key", "types",
+        "instances", "mint", "id", "hash", "tuple", "sorted", "misses",
     ]  # fmt: skip
     defaults = [f"default_{name}" for name, _, has_default in shape.parameters if has_default]
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
@@ -177,7 +172,13 @@ def source_of(shape: Shape) -> str:
     lines += [
         f"    async def cached({_signature(shape, switch=True)}):",
         *_indented(2, _hit(shape)),
-        f"        return await {c}slow(use_cache, {_key(shape, f'{c}mint({me})')}, {_arguments(shape)})",
+        f"        {c}flight, {c}result = {c}slow(use_cache, {_key(shape, f'{c}mint({me})')}, {_arguments(shape)})",
+        "        try:",
+        f"            return await {c}result",
+        "        except BaseException:",
+        f"            {c}leave({c}flight, {c}result)",
+        f"            del {c}flight, {c}result",
+        "            raise",
         f"    def key({signature}):",
         f"        return {_key(shape, f'{c}mint({me})')}",
         f"    def peek({signature}):",
@@ -248,7 +249,7 @@ def _indented(levels: int, lines: list[str]) -> list[str]:
 @cache
 def _compile(shape: Shape) -> CodeType:
     source, code = _compile_anonymous(shape.anonymous())
-    names = shape.names
+    names = [name for name, _, _ in shape.parameters]
     source = _PLACEHOLDER.sub(lambda found: names[int(found[1])], source)
     filename = f"<cached ({_signature(shape, switch=False)}) #{abs(hash(shape)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any
 
 from cache._arguments import shown
@@ -28,6 +28,16 @@ class Switch:
 
 
 switch = Switch()
+
+
+def leave(flight: Flight | None, future: Any) -> None:
+    """Whoever waited for ``future`` does so no longer."""
+    if flight is not None:
+        step.run(flight.leave, future)
+
+
+async def _serve(entry: Entry) -> Any:
+    return entry.result()
 
 
 def _nowhere() -> None:
@@ -78,45 +88,46 @@ class Loads:
             store.touch(entry)
         return entry
 
-    async def fetch(
+    def ask(
         self,
         key: Hashable,
         recipe_of: Callable[..., Recipe],
         call: tuple[Any, ...] = (),
         *,
         anew: bool = False,
-    ) -> Any:
+    ) -> tuple[Flight | None, Awaitable[Any]]:
         """The value of ``key``, from its entry (unless ``anew``), from a load that may be joined, or from a new one.
 
-        How a new one loads is said by ``recipe_of(*call)``, which who joins need not make.
+        How a new one loads is said by ``recipe_of(*call)``, which who joins need not make. The value is to be awaited
+        at once; if that fails, whoever waited is to `leave` the flight. There is no coroutine around the wait, since a
+        herd would have as many of them as there are callers.
         """
         loop = asyncio.get_running_loop()
         reader = current_frame()
         private = bool(switch.off) or (mutation.get() is not None and next(enclosing(), None) is not None)
         entry: Entry | None = None
         seat = None if anew or private or reader is not None else self._join(key, loop)
+        if seat is not None:
+            return seat
         try:
-            if seat is None:
-                with step:  # its end begins loads, and may raise what beginning one raises
-                    if anew:  # what it will rest on is the value to come
-                        self.store.misses += 1
-                    else:
-                        entry = self.look(key, reader)
-                    if entry is None:
-                        if reader is not None:
-                            self._refuse_cycle(key, reader)
-                        if not private:
-                            seat = self._board(key, recipe_of, call, loop, reader, anew=anew)
-            if entry is not None:
-                return entry.result()
-            if seat is None:
-                return await self._load_privately(key, recipe_of(*call), reader)
-            return await seat[1]
-        except BaseException:  # of the load, which has ended then; or the caller is cancelled, or thrown away
+            with step:  # its end begins loads, and may raise what beginning one raises
+                if anew:  # what it will rest on is the value to come
+                    self.store.misses += 1
+                else:
+                    entry = self.look(key, reader)
+                if entry is None:
+                    if reader is not None:
+                        self._refuse_cycle(key, reader)
+                    if not private:
+                        seat = self._board(key, recipe_of, call, loop, reader, anew=anew)
+        except BaseException:  # an interrupt, too: nobody will wait
             if seat is not None:
-                step.run(seat[0].leave, seat[1])
+                leave(*seat)
             del entry, seat  # the exception's traceback would keep them, and they the exception
             raise
+        if entry is not None:
+            return None, _serve(entry)
+        return seat or (None, self._load_privately(key, recipe_of(*call), reader))
 
     def _join(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> tuple[Flight, asyncio.Future[Any]] | None:
         """A seat in the load in progress, the short way that all but the first of a herd can take."""
