@@ -239,7 +239,7 @@ class AsyncCache:
     ) -> Any:
         if loader is not None or batch_loader is not None:
             recipe = self._recipe(key, loader, batch_loader, ttl, tags)
-            flight, result = self._loads.ask(key, lambda: recipe)
+            flight, result = self._loads.ask(key, lambda *_: recipe)
             try:
                 return await result
             except BaseException:  # of the load, which has ended then; or the caller is cancelled, or thrown away

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from inspect import isawaitable
+from types import CoroutineType
 from typing import Any
 
 from cache._arguments import shown
 from cache._entry import Entry
-from cache._flight import Flight, Recipe, refuse, run_loader
+from cache._flight import NO_ARGUMENTS, Arguments, Flight, Recipe, refuse
 from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
 from cache._step import step
 from cache._store import Store
@@ -34,6 +36,17 @@ def leave(flight: Flight | None, future: Any) -> None:
     """Whoever waited for ``future`` does so no longer."""
     if flight is not None:
         step.run(flight.leave, future)
+
+
+async def run_loader(load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The result of a loader, plain or async."""
+    try:
+        value = load(*args, **kwargs)
+    except StopIteration as stop:
+        raise RuntimeError(f"the loader {load!r} raised StopIteration") from stop
+    if type(value) is CoroutineType or isawaitable(value):
+        value = await value
+    return value
 
 
 async def _serve(entry: Entry) -> Any:
@@ -91,16 +104,16 @@ class Loads:
     def ask(
         self,
         key: Hashable,
-        recipe_of: Callable[..., Recipe],
-        call: tuple[Any, ...] = (),
+        recipe_of: Callable[[Hashable, Arguments], Recipe],
+        arguments: Arguments = NO_ARGUMENTS,
         *,
         anew: bool = False,
     ) -> tuple[Flight | None, Awaitable[Any]]:
         """The value of ``key``, from its entry (unless ``anew``), from a load that may be joined, or from a new one.
 
-        How a new one loads is said by ``recipe_of(*call)``, which who joins need not make. The value is to be awaited
-        at once; if that fails, whoever waited is to `leave` the flight. There is no coroutine around the wait, since a
-        herd would have as many of them as there are callers.
+        How a new one loads is said by ``recipe_of(key, arguments)``, which who joins need not make. The value is to be
+        awaited at once; if that fails, whoever waited is to `leave` the flight. There is no coroutine around the wait,
+        since a herd would have as many of them as there are callers.
         """
         loop = asyncio.get_running_loop()
         reader = current_frame()
@@ -119,7 +132,7 @@ class Loads:
                     if reader is not None:
                         self._refuse_cycle(key, reader)
                     if not private:
-                        seat = self._board(key, recipe_of, call, loop, reader, anew=anew)
+                        seat = self._board(key, recipe_of, arguments, loop, reader, anew=anew)
         except BaseException:  # an interrupt, too: nobody will wait
             if seat is not None:
                 leave(*seat)
@@ -127,7 +140,7 @@ class Loads:
             raise
         if entry is not None:
             return None, _serve(entry)
-        return seat or (None, self._load_privately(key, recipe_of(*call), reader))
+        return seat or (None, self._load_privately(key, recipe_of(key, arguments), arguments, reader))
 
     def _join(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> tuple[Flight, asyncio.Future[Any]] | None:
         """A seat in the load in progress, the short way that all but the first of a herd can take."""
@@ -151,8 +164,8 @@ class Loads:
     def _board(
         self,
         key: Hashable,
-        recipe_of: Callable[..., Recipe],
-        call: tuple[Any, ...],
+        recipe_of: Callable[[Hashable, Arguments], Recipe],
+        arguments: Arguments,
         loop: asyncio.AbstractEventLoop,
         reader: Lease | None,
         *,
@@ -167,7 +180,8 @@ class Loads:
             self.store.coalesced += 1
             current.anew = current.anew or anew
             return current, current.admit(reader)
-        flight = recipe_of(*call).flight(self, key, loop, anew)
+        flight = recipe_of(key, arguments).flight(self, key, loop, anew)
+        flight.arguments = arguments
         future = flight.admit(reader)  # before it begins: what spoils it from the start spoils the reader
         if anew:
             self.store.outdate(key)
@@ -213,7 +227,7 @@ class Loads:
         if not board:
             del self.store.flights[flight.loop]
 
-    async def _load_privately(self, key: Hashable, recipe: Recipe, reader: Lease | None) -> Any:
+    async def _load_privately(self, key: Hashable, recipe: Recipe, arguments: Arguments, reader: Lease | None) -> Any:
         """For the body of a mutation: it may read what is not committed, so nothing is shared or stored."""
         lease = Lease(self.store, key, tracked=self.track, parent=reader)
         with step:
@@ -222,7 +236,7 @@ class Loads:
             lease.spoil()
         frame.set(lease)
         try:
-            return await run_loader(recipe.load)
+            return await run_loader(recipe.load, *arguments[0], **arguments[1])
         except asyncio.CancelledError as cause:
             task = asyncio.current_task()
             if task is None or task.cancelling():

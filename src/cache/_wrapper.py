@@ -15,7 +15,7 @@ from cache._cache import AsyncCache
 from cache._calls import Calls
 from cache._codegen import Shape, generate, parameters_of
 from cache._entry import Entry
-from cache._flight import Flight, Recipe
+from cache._flight import Arguments, Flight, Recipe
 from cache._key import UNHASHABLE
 from cache._lease import frame, running
 from cache._loads import leave
@@ -71,7 +71,9 @@ class Cached:
         self._ask = cache._loads.ask
         self.tags_of = tags if callable(tags) else None
         self.templates = Templates(() if callable(tags) else tags, calls.parameters, self.name, calls.left_out)
-        self._has_templates = bool(self.templates)
+        #: How every key is loaded, as long as no call rests on names of its own.
+        self._plain = Recipe(function, ttl_of)
+        self._is_plain = not tags
         if tags:
             cache._implied = self._implied
         shape = Shape(
@@ -125,6 +127,7 @@ class Cached:
         if at in self.partials:
             return
         self.partials = [*self.partials, at]
+        self._is_plain = False
         self.cache._implied = self._implied
         step.run(self.cache._store.invalidate, ALL)
 
@@ -164,15 +167,18 @@ class Cached:
     ) -> tuple[Flight | None, Awaitable[Any]]:
         """A call that was not a plain hit; ``key`` may not be hashable yet. As `Loads.ask`."""
         key = self.calls.hashable(key)
-        return self._ask(key, self._recipe, (key, args, kwargs), anew=not use_cache)
+        return self._ask(key, self._recipe, (args, kwargs), anew=not use_cache)
 
-    def _recipe(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recipe:
+    def _recipe(self, key: Hashable, arguments: Arguments) -> Recipe:
+        if self._is_plain:
+            return self._plain
+        args, kwargs = arguments
         names: Names = ()
-        if self._has_templates:
+        if self.templates:
             names = self._tagged(self.templates.fill(self._bound(*args, **kwargs)))
         if self.partials:
             names += self._wildcards(key)
-        recipe = Recipe(partial(self.function, *args, **kwargs), self.ttl_of, names)
+        recipe = Recipe(self.function, self.ttl_of, names)
         if self.tags_of is not None:
             recipe.undecided_in = self.cache._namespace
             recipe.tags_of = partial(self._tags_of_result, args, kwargs)
