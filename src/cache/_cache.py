@@ -272,7 +272,9 @@ class AsyncCache:
         return KeyRecipe(self._batches, batch_loader, key, ttl_of, names)
 
     def _names(self, key: Hashable, tags: Iterable[str]) -> Names:
-        names: Names = tuple((self._namespace, tag) for tag in check_tags(tags))
+        names: Names = ()
+        if type(tags) is not tuple or tags:  # mostly there are none
+            names = tuple([(self._namespace, tag) for tag in check_tags(tags)])
         return names if self._implied is None else names + self._implied(key, bool(names))
 
     # -- looking -----------------------------------------------------------------------------------------------
