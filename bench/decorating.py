@@ -15,7 +15,10 @@ _numbers = count()
 
 
 class Decorate(Case):
-    """Decorate a function; with ``new`` one of a signature never seen. Without a cache: `functools.wraps`."""
+    """Decorate a function; with ``new`` one whose parameters have names never seen. Without a cache: `functools.wraps`.
+
+    Signatures that differ in names alone are compiled once, so a form never seen takes longer, but only once.
+    """
 
     def __init__(self, contender: Contender, *, new: bool) -> None:
         self._lru = contender.lru

@@ -17,7 +17,7 @@ from cache._flight import Flight, Recipe
 from cache._lease import DONE, Lease
 from cache._loads import Loads
 from cache._step import for_each, step
-from cache._tags import Sentinel
+from cache._tags import Names, Sentinel
 
 BatchLoader = Callable[[list[Any]], Any]
 
@@ -69,10 +69,6 @@ class Batches:
         self.max_size = max_size
         self.collecting: dict[tuple[asyncio.AbstractEventLoop, Hashable], Batch] = {}
 
-    def flight_maker(self, loader: BatchLoader) -> Callable[..., KeyFlight]:
-        """Makes flights that load through ``loader``."""
-        return partial(KeyFlight, self, loader)
-
     def collect(self, flight: KeyFlight) -> None:
         """Put a queued flight, on its own loop, into the batch that is collecting for its loader."""
         name = (flight.loop, _identity(flight.loader))
@@ -85,24 +81,39 @@ class Batches:
         batch.take(flight)
 
 
-class KeyFlight(Flight):
-    """The flight of one key of a batch: it has no task, the batch has."""
+class KeyRecipe(Recipe):
+    """How one key is loaded by ``loader``: with others, or, for a caller who may share no batch, alone."""
 
-    __slots__ = ("batch", "batches", "loader")
+    __slots__ = ("batches", "loader")
 
     def __init__(
         self,
         batches: Batches,
         loader: BatchLoader,
         key: Hashable,
-        recipe: Recipe,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        anew: bool,
+        ttl_of: Callable[[Any], float | None],
+        names: Names,
     ) -> None:
-        super().__init__(batches.loads, key, recipe, loop, anew=anew)
+        Recipe.__init__(self, partial(load_one, loader, key), ttl_of, names)
         self.batches = batches
         self.loader = loader
+
+    def flight(self, loads: Loads, key: Hashable, loop: asyncio.AbstractEventLoop, anew: bool) -> KeyFlight:
+        """As `Recipe.flight`, in a batch."""
+        return KeyFlight(loads, key, self, loop, anew)
+
+
+class KeyFlight(Flight):
+    """The flight of one key of a batch: it has no task, the batch has."""
+
+    __slots__ = ("batch", "batches", "loader")
+
+    def __init__(
+        self, loads: Loads, key: Hashable, recipe: KeyRecipe, loop: asyncio.AbstractEventLoop, anew: bool
+    ) -> None:
+        Flight.__init__(self, loads, key, recipe, loop, anew)
+        self.batches = recipe.batches
+        self.loader = recipe.loader
         self.batch: Batch | None = None
 
     def begin(self) -> None:
@@ -137,7 +148,7 @@ class Batch(Flight):
     __slots__ = ("batches", "flights", "loader", "name", "sender")
 
     def __init__(self, batches: Batches, name: tuple[asyncio.AbstractEventLoop, Hashable], first: KeyFlight) -> None:
-        super().__init__(batches.loads, Sentinel("batch"), Recipe(self._load, _unused), first.loop, anew=False)
+        super().__init__(batches.loads, Sentinel("batch"), Recipe(self._load, _unused), first.loop)
         self.context = first.context.copy()
         self.batches = batches
         self.name = name

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Hashable
-from functools import lru_cache, partial
+from functools import lru_cache
 from inspect import isawaitable
 from queue import SimpleQueue
 from typing import Any, cast
 
 from cache._arguments import shown
 from cache._entry import Entry, Failure
-from cache._flight import Flight, Recipe
+from cache._flight import NO_ARGUMENTS, Flight, Recipe
 from cache._lease import DONE, RUNNING, current_frame, frame
 from cache._loads import Loads, switch
 from cache._step import step
@@ -144,6 +144,16 @@ class ThreadFlight(Flight):
         return value, *recipe.judge(value)
 
 
+class ThreadRecipe(Recipe):
+    """How a key is loaded in a thread."""
+
+    __slots__ = ()
+
+    def flight(self, loads: Loads, key: Hashable, loop: asyncio.AbstractEventLoop, anew: bool) -> ThreadFlight:
+        """As `Recipe.flight`, in the thread of whoever waits first."""
+        return ThreadFlight(loads, key, self, loop, anew)
+
+
 def load_plainly(load: Callable[[], Any]) -> Any:
     """The result of a plain loader."""
     try:
@@ -157,14 +167,13 @@ def load_plainly(load: Callable[[], Any]) -> Any:
     return value
 
 
-def fetch_blocking(loads: Loads, key: Hashable, recipe: Recipe) -> Any:
+def fetch_blocking(loads: Loads, key: Hashable, recipe: ThreadRecipe) -> Any:
     """The value of ``key``, from its entry, from a load that may be joined, or from one in this thread."""
     if _is_in_step():
         step.run(_count, loads.store)
         return _load_alone(loads.store, key, recipe.load)
     reader = current_frame()
     private = bool(switch.off) or next(enclosing(), None) is not None
-    make = partial(ThreadFlight, loads)
     entry: Entry | None = None
     seat: tuple[Any, Any] | None = None
     try:
@@ -174,11 +183,9 @@ def fetch_blocking(loads: Loads, key: Hashable, recipe: Recipe) -> Any:
                 if reader is not None:
                     loads._refuse_cycle(key, reader)
                 if not private:
-                    seat = loads._board(key, lambda: recipe, make, company(), reader, anew=False)
+                    seat = loads._board(key, lambda *_: recipe, NO_ARGUMENTS, company(), reader, anew=False)
         if entry is not None:
-            if type(entry.value) is Failure:
-                raise entry.value.again()
-            return entry.value
+            return entry.result()
         if seat is None:
             with loads.private(key, reader):
                 return _load_alone(loads.store, key, recipe.load)

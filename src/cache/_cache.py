@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 from weakref import WeakSet
@@ -28,12 +27,12 @@ from cache._arguments import (
     check_ttl,
     shown,
 )
-from cache._batch import Batches, load_one
-from cache._blocking import fetch_blocking
+from cache._batch import Batches, KeyRecipe
+from cache._blocking import ThreadRecipe, fetch_blocking
 from cache._entry import Entry, Failure
 from cache._flight import Recipe
 from cache._lease import current_frame, running
-from cache._loads import Loads, MakeFlight, switch
+from cache._loads import Loads, leave, switch
 from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
@@ -269,8 +268,9 @@ class AsyncCache:
         del entry  # if it is an error that is kept, its traceback would keep the entry, and so itself
         if loader is None:
             return self._look(key, ttl, tags, default)
-        recipe, _ = self._recipe(key, loader, None, ttl, tags)
-        return fetch_blocking(self._loads, key, recipe)
+        load = check_callable(loader, "loader", "loader() -> value")
+        ttl_of = self._ttl_of if ttl is DEFAULT else check_ttl(ttl)
+        return fetch_blocking(self._loads, key, ThreadRecipe(load, ttl_of, self._names(key, tags)))
 
     async def _look_or_load(
         self,
@@ -283,8 +283,14 @@ class AsyncCache:
         default: Any,
     ) -> Any:
         if loader is not None or batch_loader is not None:
-            recipe, make = self._recipe(key, loader, batch_loader, ttl, tags)
-            return await self._loads.fetch(key, lambda: recipe, make)
+            recipe = self._recipe(key, loader, batch_loader, ttl, tags)
+            flight, result = self._loads.ask(key, lambda *_: recipe)
+            try:
+                return await result
+            except BaseException:  # of the load, which has ended then; or the caller is cancelled, or thrown away
+                leave(flight, result)
+                del flight, result  # the exception's traceback would keep them, and they the exception
+                raise
         return self._look(key, ttl, tags, default)
 
     def _look(self, key: Hashable, ttl: TTL | Default, tags: Iterable[str], default: Any) -> Any:
@@ -293,11 +299,7 @@ class AsyncCache:
         with step:
             entry = self._loads.look(key, current_frame())
         try:
-            if entry is None:
-                return default
-            if type(entry.value) is Failure:
-                raise entry.value.again()
-            return entry.value
+            return default if entry is None else entry.result()
         finally:
             del entry
 
@@ -308,19 +310,20 @@ class AsyncCache:
         batch_loader: Callable[[list[Any]], Any] | None,
         ttl: TTL | Default,
         tags: Iterable[str],
-    ) -> tuple[Recipe, MakeFlight]:
+    ) -> Recipe:
         ttl_of = self._ttl_of if ttl is DEFAULT else check_ttl(ttl)
         names = self._names(key, tags)
         if batch_loader is None:
-            return Recipe(check_callable(loader, "loader", "loader() -> value"), ttl_of, names), self._loads.flight
+            return Recipe(check_callable(loader, "loader", "loader() -> value"), ttl_of, names)
         if loader is not None:
             raise TypeError(f"loader={shown(loader)} and batch_loader={shown(batch_loader)}: pass one of the two")
         check_callable(batch_loader, "batch_loader", "batch_loader(keys) -> mapping or sequence")
-        alone = partial(load_one, batch_loader, key)
-        return Recipe(alone, ttl_of, names), self._batches.flight_maker(batch_loader)
+        return KeyRecipe(self._batches, batch_loader, key, ttl_of, names)
 
     def _names(self, key: Hashable, tags: Iterable[str]) -> Names:
-        names: Names = tuple((self._namespace, tag) for tag in check_tags(tags))
+        names: Names = ()
+        if type(tags) is not tuple or tags:  # mostly there are none
+            names = tuple([(self._namespace, tag) for tag in check_tags(tags)])
         return names if self._implied is None else names + self._implied(key, bool(names))
 
     # -- looking -----------------------------------------------------------------------------------------------

@@ -99,6 +99,15 @@ class Calls:
         except TypeError:
             self.check(args, kwargs)
             raise
+        return self.hashable(key)
+
+    def hashable(self, key: Any) -> Hashable:
+        """``key`` with what is not hashable in it frozen; its instance owns it from now on.
+
+        Raises:
+            TypeError: one of the arguments cannot be part of a key, or the user's function made none.
+
+        """
         try:
             hash(key)
         except UNHASHABLE:
@@ -110,8 +119,8 @@ class Calls:
             key = self._frozen(key)
         if self.instance is not None:
             step.run(self.instances.own, key if isinstance(key, Token) else key[0], key)
-        hashable: Hashable = key
-        return hashable
+        frozen: Hashable = key
+        return frozen
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse a call that the function would refuse."""

@@ -4,21 +4,30 @@ CPython binds the arguments, so that ``f(1)`` and ``f(uid=1)`` reach one key for
 use has no line in it. Everything that is not a hit is elsewhere, which keeps this function's frame small. The
 technique is that of `dataclasses`. `f.__code__.co_filename` is known to `linecache`, so debuggers and
 `inspect.getsource` show the source.
+
+To compile is most of what it costs to decorate a function. So signatures that differ in nothing but names are compiled
+once, with placeholders, and the names are put into the code afterwards.
 """
 
 from __future__ import annotations
 
 import inspect
 import linecache
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cache
 from inspect import Parameter
 from types import CodeType
 from typing import Any, NamedTuple
 
+from cache._rename import renamed
+
 #: Names that the generated functions close over start with this and as many more underscores as it takes.
 PREFIX = "_c_"
+
+#: What stands for the name of a parameter in what is compiled, alone or after the name of its default.
+_PLACEHOLDER = re.compile(r"(?<![A-Za-z0-9])p(\d+)\b")
 
 #: How parameters are passed on.
 _CALLED: dict[int, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
@@ -30,7 +39,7 @@ class Shape:
 
     ``key`` are the names of the parameters in the key, in order; ``instance`` the one of them, if any, that stands
     by identity; ``custom`` says that a function of the user's makes the key; ``parts`` is the number of dicts in which
-    the entries are.
+    the entries are. No parameter begins with ``prefix``.
     """
 
     parameters: tuple[tuple[str, int, bool], ...]
@@ -43,13 +52,23 @@ class Shape:
     track: bool
     counts_uses: bool
     parts: int = 1
+    prefix: str = ""
 
-    @cached_property
-    def prefix(self) -> str:
-        prefix = PREFIX
+    def __post_init__(self) -> None:
+        prefix = self.prefix or PREFIX
         while any(name.startswith(prefix) for name, _, _ in self.parameters):
             prefix += "_"
-        return prefix
+        object.__setattr__(self, "prefix", prefix)
+
+    def anonymous(self) -> Shape:
+        """The same with placeholders in place of the names."""
+        at = {name: f"p{i}" for i, (name, _, _) in enumerate(self.parameters)}
+        return replace(
+            self,
+            parameters=tuple([(at[name], kind, has_default) for name, kind, has_default in self.parameters]),
+            key=tuple([at[name] for name in self.key]),
+            instance=self.instance and at[self.instance],
+        )
 
 
 def _signature(shape: Shape, *, switch: bool) -> str:
@@ -143,8 +162,8 @@ def source_of(shape: Shape) -> str:
     c = shape.prefix
     me = shape.instance
     free = [
-        "data", "store", "epoch", "running", "frame", "clock", "slow", "look", "make_key", "types", "instances", "mint",
-        "id", "hash", "tuple", "sorted", "misses",
+        "data", "store", "epoch", "running", "frame", "clock", "slow", "leave", "look", "make_key", "types",
+        "instances", "mint", "id", "hash", "tuple", "sorted", "misses",
     ]  # fmt: skip
     defaults = [f"default_{name}" for name, _, has_default in shape.parameters if has_default]
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
@@ -153,10 +172,15 @@ def source_of(shape: Shape) -> str:
     lines += [
         f"    async def cached({_signature(shape, switch=True)}):",
         *_indented(2, _hit(shape)),
-        f"        return await {c}slow(use_cache, {_arguments(shape)})",
+        f"        {c}flight, {c}result = {c}slow(use_cache, {_key(shape, f'{c}mint({me})')}, {_arguments(shape)})",
+        "        try:",
+        f"            return await {c}result",
+        "        except BaseException:",
+        f"            {c}leave({c}flight, {c}result)",
+        f"            del {c}flight, {c}result",
+        "            raise",
         f"    def key({signature}):",
-        *_indented(2, [f"{c}token = {c}mint({me})"] if me else []),
-        f"        return {_key(shape, f'{c}token')}",
+        f"        return {_key(shape, f'{c}mint({me})')}",
         f"    def peek({signature}):",
         *_indented(2, _glance(shape)),
         f"        return {c}look({_call(shape)})",
@@ -224,10 +248,20 @@ def _indented(levels: int, lines: list[str]) -> list[str]:
 
 @cache
 def _compile(shape: Shape) -> CodeType:
-    source = source_of(shape)
+    source, code = _compile_anonymous(shape.anonymous())
+    names = [name for name, _, _ in shape.parameters]
+    source = _PLACEHOLDER.sub(lambda found: names[int(found[1])], source)
     filename = f"<cached ({_signature(shape, switch=False)}) #{abs(hash(shape)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    return compile(source, filename, "exec")
+    default = f"{shape.prefix}default_"
+    named = {f"p{i}": name for i, name in enumerate(names)}
+    return renamed(code, named | {default + old: default + new for old, new in named.items()}, filename)
+
+
+@cache
+def _compile_anonymous(shape: Shape) -> tuple[str, CodeType]:
+    source = source_of(shape)
+    return source, compile(source, "<cached>", "exec")
 
 
 class Generated(NamedTuple):

@@ -33,7 +33,7 @@ def start_task(
     if loop.get_task_factory() is not None:
         return context.run(loop.create_task, coroutine)
     if not _HAS_EAGER_START or _depth.now >= EAGER_DEPTH:
-        return loop.create_task(coroutine, name=name, context=context)
+        return asyncio.Task(coroutine, loop=loop, name=name, context=context)
     _depth.now += 1
     try:
         eager: Any = asyncio.Task  # its eager_start is not known to the stubs of older versions

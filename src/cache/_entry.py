@@ -70,6 +70,16 @@ class Entry:
     bucket: Any
     at: int
 
+    def result(self) -> Any:
+        """The value; a kept error is raised."""
+        value = self.value
+        if type(value) is not Failure:
+            return value
+        try:
+            raise value.again()
+        finally:
+            del self, value  # the error's traceback would keep them, and they the error
+
     def is_fresh(self, now: float) -> bool:
         """Whether the value may be served at ``now``."""
         guard = self.guard

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable
 from contextvars import Context, copy_context
 from inspect import isawaitable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cache._arguments import shown
 from cache._eager import start_task
@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("cache")
 
 
+#: The arguments of a call.
+Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+NO_ARGUMENTS: Arguments = ((), {})
+
+
 class Recipe:
-    """How one call loads its key, and what becomes of the result.
+    """How a key is loaded, ``load(*args, **kwargs)`` with the arguments of the call, and what becomes of the result.
 
     ``names`` are the tags known before the load; those that ``tags_of`` computes from the result belong to
     ``undecided_in``. ``ttl_of`` gives the seconds to keep the result, None for ever.
@@ -52,6 +57,10 @@ class Recipe:
         self.undecided_in = undecided_in
         self.tags_of = tags_of
 
+    def flight(self, loads: Loads, key: Hashable, loop: asyncio.AbstractEventLoop, anew: bool) -> Flight:
+        """A load of ``key`` by this."""
+        return Flight(loads, key, self, loop, anew)
+
     def judge(self, value: Any) -> tuple[float | None, tuple[str, ...]]:
         """The seconds to keep a result, and the tags computed from it."""
         return self.ttl_of(value), () if self.tags_of is None else tuple(self.tags_of(value))
@@ -61,28 +70,18 @@ _SPENT = Recipe(lambda: None, lambda _: None)
 _NOWHERE = Context()
 
 
-async def run_loader(load: Callable[[], Any]) -> Any:
-    """The result of a loader, plain or async."""
-    try:
-        value = load()
-    except StopIteration as stop:
-        raise RuntimeError(f"the loader {load!r} raised StopIteration") from stop
-    if type(value) is CoroutineType or isawaitable(value):
-        value = await value
-    return value
-
-
 class Flight(Lease):
     """A lease with the task that loads and the futures of those who wait."""
 
-    __slots__ = ("anew", "context", "has_begun", "loads", "loop", "recipe", "task", "waiters")
+    __slots__ = ("anew", "arguments", "context", "has_begun", "loads", "loop", "recipe", "task", "waiters")
 
     def __init__(
-        self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool
+        self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool = False
     ) -> None:
-        super().__init__(loads.store, key, recipe.names, undecided_in=recipe.undecided_in, tracked=loads.track)
+        Lease.__init__(self, loads.store, key, recipe.names, recipe.undecided_in, loads.track)
         self.loads = loads
         self.recipe = recipe
+        self.arguments = NO_ARGUMENTS
         self.loop = loop
         self.anew = anew
         self.context = copy_context()
@@ -145,7 +144,7 @@ class Flight(Lease):
         self.loads.remove(self)
         self.close()
         # The task lives a turn of the loop longer; the arguments and the context of the call need not.
-        self.recipe, self.context = _SPENT, _NOWHERE
+        self.recipe, self.arguments, self.context = _SPENT, NO_ARGUMENTS, _NOWHERE
         waiters, self.waiters = self.waiters, {}
         return waiters
 
@@ -197,7 +196,8 @@ class Flight(Lease):
                 self.task.remove_done_callback(self._ended)
             frame.set(self)
             recipe = self.recipe
-            value = recipe.load()
+            args, kwargs = self.arguments
+            value = recipe.load(*args, **kwargs)
             if type(value) is CoroutineType or isawaitable(value):
                 value = await value
             self.land(value, *recipe.judge(value))
@@ -230,7 +230,8 @@ class Flight(Lease):
             with step:
                 if self.state == DONE:
                     return
-                self.decide(tags)
+                if tags:
+                    self.decide(tags)
                 self.loads.store.finish(self, value, ttl, replaces=self.anew)
                 waiters = self._conclude()
         finally:  # the end of the step begins other loads, and may raise what that raises

@@ -81,9 +81,9 @@ class Lease:
         keyspace: Keyspace,
         key: Hashable,
         names: Iterable[Truth] = (),
-        *,
         undecided_in: Namespace | None = None,
         tracked: bool = True,
+        *,
         parent: Lease | None = None,
     ) -> None:
         self.keyspace = keyspace
@@ -226,7 +226,7 @@ class Lease:
 
     def hand_up(self, exp: float) -> None:
         """The loads that wait for this one rest on what it rests on, and are good no longer than ``exp``."""
-        if self.tracked and self.above:
+        if self.tracked and self.above and (self.tags or exp != math.inf):
             for above in set(self.above.values()):
                 above.rest_on(self.tags, exp, self.keyspace.clock)
 

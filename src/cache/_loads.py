@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from inspect import isawaitable
+from types import CoroutineType
+from typing import Any
 
 from cache._arguments import shown
-from cache._entry import Entry, Failure
-from cache._flight import Flight, Recipe, refuse, run_loader
+from cache._entry import Entry
+from cache._flight import NO_ARGUMENTS, Arguments, Flight, Recipe, refuse
 from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
 from cache._step import step
 from cache._store import Store
@@ -31,10 +33,25 @@ class Switch:
 switch = Switch()
 
 
-class MakeFlight(Protocol):
-    """Makes the flight of a key on a loop."""
+def leave(flight: Flight | None, future: Any) -> None:
+    """Whoever waited for ``future`` does so no longer."""
+    if flight is not None:
+        step.run(flight.leave, future)
 
-    def __call__(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, /, *, anew: bool) -> Flight: ...
+
+async def run_loader(load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The result of a loader, plain or async."""
+    try:
+        value = load(*args, **kwargs)
+    except StopIteration as stop:
+        raise RuntimeError(f"the loader {load!r} raised StopIteration") from stop
+    if type(value) is CoroutineType or isawaitable(value):
+        value = await value
+    return value
+
+
+async def _serve(entry: Entry) -> Any:
+    return entry.result()
 
 
 def _nowhere() -> None:
@@ -58,10 +75,6 @@ class Loads:
         self.flying: set[Flight] = set()
         #: The loop that was met last.
         self._latest: Callable[[], asyncio.AbstractEventLoop | None] = _nowhere
-
-    def flight(self, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, *, anew: bool) -> Flight:
-        """A flight that loads through its recipe alone."""
-        return Flight(self, key, recipe, loop, anew=anew)
 
     def is_hit(self, entry: Entry) -> bool:
         """Whether an entry may be served as it is, without a step: what a wrapper tests in its second line."""
@@ -89,38 +102,46 @@ class Loads:
             store.touch(entry)
         return entry
 
-    async def fetch(
-        self, key: Hashable, recipe_of: Callable[[], Recipe], make: MakeFlight, *, anew: bool = False
-    ) -> Any:
-        """The value of ``key``, from its entry (unless ``anew``), from a load that may be joined, or from a new one."""
+    def ask(
+        self,
+        key: Hashable,
+        recipe_of: Callable[[Hashable, Arguments], Recipe],
+        arguments: Arguments = NO_ARGUMENTS,
+        *,
+        anew: bool = False,
+    ) -> tuple[Flight | None, Awaitable[Any]]:
+        """The value of ``key``, from its entry (unless ``anew``), from a load that may be joined, or from a new one.
+
+        How a new one loads is said by ``recipe_of(key, arguments)``, which who joins need not make. The value is to be
+        awaited at once; if that fails, whoever waited is to `leave` the flight. There is no coroutine around the wait,
+        since a herd would have as many of them as there are callers.
+        """
         loop = asyncio.get_running_loop()
         reader = current_frame()
         private = bool(switch.off) or (mutation.get() is not None and next(enclosing(), None) is not None)
         entry: Entry | None = None
         seat = None if anew or private or reader is not None else self._join(key, loop)
+        if seat is not None:
+            return seat
         try:
-            if seat is None:
-                with step:  # its end begins loads, and may raise what beginning one raises
-                    if anew:  # what it will rest on is the value to come
-                        self.store.misses += 1
-                    else:
-                        entry = self.look(key, reader)
-                    if entry is None:
-                        if reader is not None:
-                            self._refuse_cycle(key, reader)
-                        if not private:
-                            seat = self._board(key, recipe_of, make, loop, reader, anew=anew)
-            if entry is not None:
-                if type(entry.value) is Failure:
-                    raise entry.value.again()
-                return entry.value
-            if seat is None:
-                return await self._load_privately(key, recipe_of(), reader)
-            return seat[1].result() if seat[1].done() else await seat[1]
-        finally:
-            if seat is not None and (not seat[1].done() or seat[1].cancelled()):
-                step.run(seat[0].leave, seat[1])
-            del entry, seat  # an exception's traceback would keep them, and they the exception
+            with step:  # its end begins loads, and may raise what beginning one raises
+                if anew:  # what it will rest on is the value to come
+                    self.store.misses += 1
+                else:
+                    entry = self.look(key, reader)
+                if entry is None:
+                    if reader is not None:
+                        self._refuse_cycle(key, reader)
+                    if not private:
+                        seat = self._board(key, recipe_of, arguments, loop, reader, anew=anew)
+        except BaseException:  # an interrupt, too: nobody will wait
+            if seat is not None:
+                leave(*seat)
+            del entry, seat  # the exception's traceback would keep them, and they the exception
+            raise
+        if entry is not None:
+            return None, _serve(entry)
+        return seat or (None, self._load_privately(key, recipe_of(key, arguments), arguments, reader))
 
     def _join(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> tuple[Flight, asyncio.Future[Any]] | None:
         """A seat in the load in progress, the short way that all but the first of a herd can take."""
@@ -144,8 +165,8 @@ class Loads:
     def _board(
         self,
         key: Hashable,
-        recipe_of: Callable[[], Recipe],
-        make: MakeFlight,
+        recipe_of: Callable[[Hashable, Arguments], Recipe],
+        arguments: Arguments,
         loop: asyncio.AbstractEventLoop,
         reader: Lease | None,
         *,
@@ -160,7 +181,8 @@ class Loads:
             self.store.coalesced += 1
             current.anew = current.anew or anew
             return current, current.admit(reader)
-        flight = make(key, recipe_of(), loop, anew=anew)
+        flight = recipe_of(key, arguments).flight(self, key, loop, anew)
+        flight.arguments = arguments
         future = flight.admit(reader)  # before it begins: what spoils it from the start spoils the reader
         if anew:
             self.store.outdate(key)
@@ -206,10 +228,10 @@ class Loads:
         if not board:
             del self.store.flights[flight.loop]
 
-    async def _load_privately(self, key: Hashable, recipe: Recipe, reader: Lease | None) -> Any:
+    async def _load_privately(self, key: Hashable, recipe: Recipe, arguments: Arguments, reader: Lease | None) -> Any:
         with self.private(key, reader):
             try:
-                return await run_loader(recipe.load)
+                return await run_loader(recipe.load, *arguments[0], **arguments[1])
             except asyncio.CancelledError as cause:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
 
 from cache._entry import Entry
 from cache._policy import Policy
@@ -14,13 +13,12 @@ from cache._shards import Contents
 SLICE = 512
 
 
-def reclaim(doomed: list[Any]) -> None:
-    """Let go of dropped entries; of the whole contents of a large cache in slices, where a loop is running."""
+def reclaim(heaps: list[tuple[Contents[Entry], Policy]]) -> None:
+    """Let go of the whole contents of caches; of a large one in slices, where a loop is running."""
     loop = asyncio._get_running_loop()
-    for item in doomed:
-        if type(item) is tuple:
-            _free_slice(loop, *item)
-    doomed.clear()
+    for data, policy in heaps:
+        _free_slice(loop, data, policy)
+    heaps.clear()
 
 
 def _free_slice(loop: asyncio.AbstractEventLoop | None, data: Contents[Entry], policy: Policy) -> None:

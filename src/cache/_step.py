@@ -22,6 +22,8 @@ logger = logging.getLogger("cache")
 
 T = TypeVar("T")
 Change: TypeAlias = Callable[..., object]
+#: A change that was put off, and what it raised.
+Failed: TypeAlias = tuple[Exception, Change, tuple[Any, ...]]
 
 
 class Launchable(Protocol):
@@ -35,11 +37,12 @@ class Queued(Protocol):
 class Step:
     """``with step:`` around every change; ``step.run(change)`` for those that a finalizer might ask for.
 
-    ``queued``, ``launches`` and ``doomed`` are filled during the step: loads that have waited for another, to begin
-    when everything else of the step is done; loads to set going, and values to let go of, when the lock is released.
+    These are filled during the step: ``queued``, loads that have waited for another, to begin when everything else of
+    the step is done; and, for when the lock is released, ``launches``, loads to set going, ``doomed``, values to drop,
+    and ``heaps``, collections of them that are so large that dropping them takes care.
     """
 
-    __slots__ = ("_depth", "_put_off", "doomed", "launches", "let_go", "lock", "queued")
+    __slots__ = ("_depth", "_put_off", "doomed", "heaps", "launches", "let_go", "lock", "queued")
 
     def __init__(self) -> None:
         #: For a change so small that nothing has to be done at its end.
@@ -49,14 +52,15 @@ class Step:
         self.queued: list[Queued] = []
         self.launches: list[Launchable] = []
         self.doomed: list[Any] = []
-        #: Drops what is doomed; replaced where there are event loops that must not be held up by it.
+        self.heaps: list[Any] = []
+        #: Drops the heaps; replaced where there are event loops that must not be held up by it.
         self.let_go: Callable[[list[Any]], None] = list.clear
 
     def __enter__(self) -> None:
         self.lock.acquire()
         self._depth += 1
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, __: object, ___: object) -> None:
         if self._depth > 1:
             self._depth -= 1
             self.lock.release()
@@ -66,27 +70,28 @@ class Step:
             if self._put_off or self.queued:
                 failed = self._settle()
         finally:
-            launches, doomed = self.launches, self.doomed
+            launches, doomed, heaps = self.launches, self.doomed, self.heaps
             if launches:
                 self.launches = []
             if doomed:
                 self.doomed = []
+            if heaps:
+                self.heaps = []
             self._depth = 0
             self.lock.release()
         try:
-            if failed:
-                _report(failed)
-            if doomed:
-                self.let_go(doomed)
+            doomed.clear()
+            if failed or heaps:
+                self._clear_up(failed, heaps)
         finally:  # whatever a stranger's finalizer or an interrupt does, the loads begin
             if len(launches) == 1:
                 launches[0].launch()
             elif launches:
                 for_each(_launch, iter(launches))
 
-    def _settle(self) -> list[tuple[Exception, Change, tuple[Any, ...]]]:
+    def _settle(self) -> list[Failed]:
         """Do what was put off to the end of the step, and give back what failed."""
-        failed: list[tuple[Exception, Change, tuple[Any, ...]]] = []
+        failed: list[Failed] = []
         while self._put_off or self.queued:
             if self.queued:
                 self.queued.pop(0).resume()
@@ -97,6 +102,12 @@ class Step:
             except Exception as error:  # noqa: BLE001 - logged when no handler of a stranger is under the lock
                 failed.append((error, change, args))
         return failed
+
+    def _clear_up(self, failed: list[Failed] | None, heaps: list[Any]) -> None:
+        for error, change, args in failed or ():  # whoever asked is gone, and the caller of this step is innocent
+            logger.error("An invalidation asked for by a finalizer failed: %r%r", change, args, exc_info=error)
+        if heaps:
+            self.let_go(heaps)
 
     def run(self, change: Change, *args: Any) -> bool:
         """``change(*args)`` as one step; True if it says so. Inside a step of this thread, put off to its end."""
@@ -126,11 +137,6 @@ def for_each(do: Callable[[T], object], items: Iterator[T]) -> None:
 
 def _launch(launchable: Launchable) -> None:
     launchable.launch()
-
-
-def _report(failed: list[tuple[Exception, Change, tuple[Any, ...]]]) -> None:
-    for error, change, args in failed:  # whoever asked is gone, and the caller of this step is innocent
-        logger.error("An invalidation asked for by a finalizer failed: %r%r", change, args, exc_info=error)
 
 
 #: The one step of this process.

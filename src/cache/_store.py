@@ -137,8 +137,8 @@ class Store(Keyspace):
         old = self.data.get(key)
         if old is not None:
             self._remove(old)
-        self.mortal = self.mortal or entry.guard is not None or exp != NEVER
-        if self.mortal:
+        if self.mortal or entry.guard is not None or exp != NEVER:
+            self.mortal = True
             self._inspect()
         if self.maxsize is not None and len(self.data) >= self.maxsize:
             victim = self.policy.evict(self.tick)
@@ -199,7 +199,7 @@ class Store(Keyspace):
     def finish(self, lease: Lease, value: Any, ttl: float | None, *, replaces: bool = False) -> None:
         """A load has its result: store it if its lease allows, and tell those who wait what it rests on."""
         now = self.clock()
-        exp = min(NEVER if ttl is None else now + ttl, lease.deadline)
+        exp = lease.deadline if ttl is None else min(now + ttl, lease.deadline)
         if not lease.clean:
             self.fenced += 1
         elif replaces:
@@ -218,7 +218,8 @@ class Store(Keyspace):
                 self._remove(old)
         if lease.clean and exp > now:
             self.put(lease.key, value, exp, tuple(lease.tags))
-        lease.hand_up(exp)
+        if lease.above:
+            lease.hand_up(exp)
 
     # -- invalidation ------------------------------------------------------------------------------------------
 
@@ -243,7 +244,7 @@ class Store(Keyspace):
         """The same for every key, in time that does not depend on how many there are."""
         data, self.data = self.data, make_contents(self.parts)
         self.rebind(self.data)
-        step.doomed.append((data, self.policy))
+        step.heaps.append((data, self.policy))
         self.policy = self.make_policy(self.maxsize)
         self.invalidations += len(data)
         for board in self.flights.values():

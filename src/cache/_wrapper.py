@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from functools import partial
 from inspect import Parameter
 from typing import Any, NamedTuple
@@ -15,9 +15,10 @@ from cache._cache import AsyncCache
 from cache._calls import Calls
 from cache._codegen import Shape, generate, parameters_of
 from cache._entry import Entry
-from cache._flight import Recipe
+from cache._flight import Arguments, Flight, Recipe
 from cache._key import UNHASHABLE
 from cache._lease import frame, running
+from cache._loads import leave
 from cache._shards import Contents, Shards
 from cache._step import step
 from cache._tags import ALL, Names, Sentinel, epoch
@@ -67,8 +68,12 @@ class Cached:
         store = cache._store
         calls = Calls(function, self.name, store, make_key=key, ignore=ignore, skip_args=skip_args, typed=typed)
         self.calls = calls
+        self._ask = cache._loads.ask
         self.tags_of = tags if callable(tags) else None
         self.templates = Templates(() if callable(tags) else tags, calls.parameters, self.name, calls.left_out)
+        #: How every key is loaded, as long as no call rests on names of its own.
+        self._plain = Recipe(function, ttl_of)
+        self._is_plain = not tags
         if tags:
             cache._implied = self._implied
         shape = Shape(
@@ -85,8 +90,8 @@ class Cached:
         )
         names = {
             "data": _held(store.data), "store": store, "epoch": epoch, "running": running, "frame": frame.get,
-            "clock": store.clock, "slow": self.slow, "look": self._look, "make_key": key, "types": _types,
-            "instances": calls.instances.tokens, "mint": calls.instances.mint,
+            "clock": store.clock, "slow": self.slow, "leave": leave, "look": self._look,
+            "make_key": key, "types": _types, "instances": calls.instances.tokens, "mint": calls.instances.mint,
             "id": id, "hash": hash, "tuple": tuple, "sorted": sorted, "misses": (KeyError, *UNHASHABLE),
         }  # fmt: skip
         defaults = {p.name: p.default for p in calls.parameters if p.default is not Parameter.empty}
@@ -122,6 +127,7 @@ class Cached:
         if at in self.partials:
             return
         self.partials = [*self.partials, at]
+        self._is_plain = False
         self.cache._implied = self._implied
         step.run(self.cache._store.invalidate, ALL)
 
@@ -156,18 +162,23 @@ class Cached:
 
     # -- calls -------------------------------------------------------------------------------------------------
 
-    def slow(self, use_cache: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-        """A call that was not a plain hit."""
-        key, loads = self.calls.key_of(args, kwargs), self.cache._loads
-        return loads.fetch(key, partial(self._recipe, key, args, kwargs), loads.flight, anew=not use_cache)
+    def slow(
+        self, use_cache: bool, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Flight | None, Awaitable[Any]]:
+        """A call that was not a plain hit; ``key`` may not be hashable yet. As `Loads.ask`."""
+        key = self.calls.hashable(key)
+        return self._ask(key, self._recipe, (args, kwargs), anew=not use_cache)
 
-    def _recipe(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recipe:
+    def _recipe(self, key: Hashable, arguments: Arguments) -> Recipe:
+        if self._is_plain:
+            return self._plain
+        args, kwargs = arguments
         names: Names = ()
         if self.templates:
             names = self._tagged(self.templates.fill(self._bound(*args, **kwargs)))
         if self.partials:
             names += self._wildcards(key)
-        recipe = Recipe(partial(self.function, *args, **kwargs), self.ttl_of, names)
+        recipe = Recipe(self.function, self.ttl_of, names)
         if self.tags_of is not None:
             recipe.undecided_in = self.cache._namespace
             recipe.tags_of = partial(self._tags_of_result, args, kwargs)

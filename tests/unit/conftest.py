@@ -46,6 +46,7 @@ def _quiet_end(request: pytest.FixtureRequest) -> Iterator[None]:
     assert not left
     assert not step.launches
     assert not step.doomed
+    assert not step.heaps
 
 
 @pytest.fixture

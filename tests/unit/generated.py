@@ -41,7 +41,11 @@ class Counter:
 
 
 class World:
-    """All that generated functions close over; ``slow`` and ``look`` say what they were asked."""
+    """All that generated functions close over; ``slow`` and ``look`` say what they were asked.
+
+    ``missed`` are the keys of the calls that were no hit, ``made`` the calls whose key a function of the user's made.
+    Where ``error`` is set, the slow way raises it; ``left`` is what was left thereupon.
+    """
 
     def __init__(self, function: Callable[..., Any], **changes: Any) -> None:
         self.shape = shape_of(function, **changes)
@@ -52,9 +56,12 @@ class World:
         self.frame: object = None
         self.tokens: dict[int, tuple[Any, object]] = {}
         self.made: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.missed: list[Any] = []
+        self.error: BaseException | None = None
+        self.left: list[tuple[str, type]] = []
         names = {
             "data": self.data, "store": self.store, "epoch": epoch, "running": self.running,
-            "frame": lambda: self.frame, "clock": self.clock, "slow": self.slow, "look": self.look,
+            "frame": lambda: self.frame, "clock": self.clock, "slow": self.slow, "leave": self.leave, "look": self.look,
             "make_key": self.make_key, "types": types_of, "instances": self.tokens, "mint": self.mint,
             "id": id, "hash": hash, "tuple": tuple, "sorted": sorted, "misses": (KeyError, TypeError),
         }  # fmt: skip
@@ -66,8 +73,17 @@ class World:
         asked = {name: value for name, value in names.items() if f"{self.shape.prefix}{name}" in wanted}
         self.generated: Generated = generate(self.shape, asked, defaults, self.globals)
 
-    async def slow(self, use_cache: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return "slow", use_cache, args, kwargs
+    def slow(self, use_cache: bool, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        async def answer() -> Any:
+            if self.error is not None:
+                raise self.error
+            return "slow", use_cache, args, kwargs
+
+        self.missed.append(key)
+        return "flight", answer()
+
+    def leave(self, flight: str, result: Any) -> None:
+        self.left.append((flight, type(result)))
 
     def look(self, *args: Any, **kwargs: Any) -> Any:
         return "look", args, kwargs

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import inspect
+import traceback
+from types import CoroutineType
 from typing import Any
 
 import pytest
@@ -74,6 +77,20 @@ async def test_what_is_no_hit_goes_the_slow_way_as_it_was_called(track: bool) ->
     assert await world.call(2, y=3) == ("slow", True, (2, 3), {})
     assert await world.call(1, use_cache=False) == ("slow", False, (1, 7), {})
     assert await world.call([]) == ("slow", True, ([], 7), {})
+    assert world.missed == [(2, 3), (1, 7), ([], 7)]
+    assert not world.left
+
+
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError, GeneratorExit])
+async def test_whoever_waits_in_vain_leaves(error: type[BaseException]) -> None:
+    world = World(two)
+    world.error = error()
+    with pytest.raises(error) as raised:
+        await world.call(1)
+    assert world.left == [("flight", CoroutineType)]
+    assert raised.value.__traceback__ is not None
+    kept = [frame.f_locals for frame, _ in traceback.walk_tb(raised.value.__traceback__)]
+    assert not any(name.endswith(("flight", "result")) for names in kept for name in names)
 
 
 @pytest.mark.parametrize("has_ttl", [True, False])

@@ -6,7 +6,7 @@ import contextvars
 import pytest
 
 from cache import AsyncCache, LoadCancelled
-from cache._flight import run_loader
+from cache._loads import run_loader
 from tests.spec.steering import Loader, metric, settle, start
 from tests.unit.fragile import FragileClock
 

@@ -53,14 +53,14 @@ def test_a_step_may_be_entered_again_and_ends_with_its_outermost_part() -> None:
 
 def test_what_is_launched_and_let_go_of_runs_when_the_step_is_over() -> None:
     mine, events = Step(), list[tuple[str, bool]]()
-    mine.let_go = lambda doomed: events.append((f"freed {len(doomed)}", is_free(mine)))
+    mine.let_go = lambda heaps: events.append((f"freed {len(heaps)}", is_free(mine)))
     with mine:
         mine.launches.append(Launch(lambda: events.append(("launched", is_free(mine)))))
-        mine.doomed += [object(), object()]
+        mine.heaps += [object(), object()]
         assert not events
     assert events == [("freed 2", True), ("launched", True)]
     assert not mine.launches
-    assert not mine.doomed
+    assert not mine.heaps
 
 
 def test_what_a_launch_does_may_be_a_step_with_launches_of_its_own() -> None:
@@ -89,13 +89,13 @@ def test_a_launch_that_raises_keeps_no_other_from_starting(interrupt: type[BaseE
     assert is_free(mine)
 
 
-def test_a_step_that_raises_is_over_and_what_it_doomed_is_let_go_of() -> None:
+def test_a_step_that_raises_is_over_and_what_it_dropped_is_let_go_of() -> None:
     mine, freed = Step(), list[int]()
-    mine.let_go = lambda doomed: freed.append(len(doomed))
+    mine.let_go = lambda heaps: freed.append(len(heaps))
 
     def change() -> None:
         with mine:
-            mine.doomed.append(object())
+            mine.heaps.append(object())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

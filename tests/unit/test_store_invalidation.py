@@ -187,7 +187,7 @@ def test_everything_goes_in_one_swap_of_which_the_wrapper_is_told(store: Store) 
     assert told[0] is store.data
     assert store.data is not old
     assert len(old) == 3
-    assert (old, policy) in step.doomed
+    assert (old, policy) in step.heaps
     assert metric(store, "invalidations") == 3
 
 
