@@ -7,7 +7,7 @@ Both are written out as labels, such that a write reaches a result exactly if th
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from agent_cache._resources import segment
@@ -17,14 +17,18 @@ PREFIX = "agent_cache"
 
 
 class Partition(NamedTuple):
-    """What ``vary`` has returned. Its type counts: 1 and True are two."""
+    """What ``vary`` has returned. Its type counts: 1 and True are two.
 
-    kind: type
+    So does what was asked, ``by``: the user 7 and the tenant 7 are two.
+    """
+
+    kind: Hashable
     value: Hashable
+    by: Hashable
 
     @classmethod
-    def of(cls, value: Hashable, vary: object) -> Partition | None:
-        """The partition of what ``vary`` has returned, none for None.
+    def of(cls, value: Hashable, vary: object, by: Hashable = None) -> Partition | None:
+        """The partition of what ``vary`` has returned, none for None. ``by`` is the same for functions that ask alike.
 
         Raises:
             TypeError: it is not hashable.
@@ -37,7 +41,11 @@ class Partition(NamedTuple):
                 f"vary={vary!r} returned {value!r}, which is not hashable: return what identifies one user, such as an "
                 f"id, or a tuple of such"
             ) from None
-        return None if value is None else cls(type(value), value)
+        return None if value is None else cls(_kind(value), value, id(vary) if by is None else by)
+
+
+def _kind(value: object) -> Any:
+    return tuple(map(_kind, value)) if isinstance(value, tuple) else type(value)
 
 
 class Audience(NamedTuple):

@@ -8,17 +8,21 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import typing
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from inspect import Parameter, Signature
-from typing import Any, Protocol, TypeAlias
+from types import FunctionType
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from agent_cache._audience import Partition
 from agent_cache._frameworks import Injected, injected, is_answered, is_injected
+from agent_cache._signature import resolved_signature
 from cache import cached
 
 #: The positional arguments of a call.
 Arguments: TypeAlias = tuple[Any, ...]
+
+#: Parameters that take what is left.
+_COLLECTING = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class Bound(Protocol):
@@ -28,12 +32,12 @@ class Bound(Protocol):
     def contexts(self) -> tuple[str, ...]: ...
     @property
     def is_varied(self) -> bool: ...
-    def key(self, args: Arguments, kwargs: dict[str, Any]) -> Hashable: ...
-    def values(self, args: Arguments, kwargs: dict[str, Any]) -> Mapping[str, Any]: ...
-    def partition(self, args: Arguments, kwargs: dict[str, Any]) -> Partition | None: ...
-    def is_answered(self, args: Arguments, kwargs: dict[str, Any]) -> bool: ...
-    def completed(self, args: Arguments, kwargs: dict[str, Any]) -> tuple[Arguments, dict[str, Any]]: ...
-    def mapped(self, values: Mapping[str, Any], writer: str) -> Hashable | None: ...
+    def key(self, args: Arguments, kwargs: dict[str, Any], /) -> Hashable: ...
+    def values(self, args: Arguments, kwargs: dict[str, Any], /) -> Mapping[str, Any]: ...
+    def partition(self, args: Arguments, kwargs: dict[str, Any], /) -> Partition | None: ...
+    def is_answered(self, args: Arguments, kwargs: dict[str, Any], /) -> bool: ...
+    def completed(self, args: Arguments, kwargs: dict[str, Any], /) -> tuple[Arguments, dict[str, Any]]: ...
+    def mapped(self, values: Mapping[str, Any], writer: str, /) -> Hashable | None: ...
 
 
 class Binding:
@@ -54,12 +58,14 @@ class Binding:
         self.name = function.__name__
         self.signature = resolved_signature(function)
         self.parameters = self.signature.parameters
-        roles = {p.name: injected(p.annotation, p.default) for p in self.parameters.values()}
+        roles: dict[str, Injected | None] = {
+            p.name: injected(p.annotation, p.default) for p in self.parameters.values()
+        }
         self.contexts = _with_role(roles, "context")
         self.injected = (*self.contexts, *_with_role(roles, "neutral"))
         #: Parameters that may turn out to be a context: only the value tells.
         self.untyped = tuple(
-            p.name for p in self.parameters.values() if p.annotation is Parameter.empty and p.name not in self.injected
+            p.name for p in self.parameters.values() if p.name not in self.injected and _may_be_anything(p.annotation)
         )
         self._context_at = [self._place(name) for name in self.contexts]
         self._untyped_at = [self._place(name) for name in self.untyped]
@@ -68,6 +74,8 @@ class Binding:
         self.keyed = tuple(name for name in self.parameters if key is not None or name not in left_out)
         self._key_of = _key_maker(function, self.signature, left_out=left_out, key=key)
         self._vary = None if vary is None else Vary(vary, self)
+        #: What a method calls the object that it belongs to.
+        self._receiver = _receiver(function, self.signature)
 
     @property
     def is_varied(self) -> bool:
@@ -81,6 +89,11 @@ class Binding:
                 in a parameter that does not say so.
 
         """
+        if self.untyped:
+            self._check_untyped(args, kwargs)
+        return self._key_of(*args, **kwargs)
+
+    def _check_untyped(self, args: Arguments, kwargs: dict[str, Any]) -> None:
         for name, at in zip(self.untyped, self._untyped_at, strict=True):
             value = _argument(name, at, args, kwargs)
             if is_injected(value):
@@ -88,7 +101,6 @@ class Binding:
                     f"{self.name}: the argument {name!r} is a {type(value).__name__}, which a framework has filled in "
                     f"and which must be no part of a key: annotate the parameter with its type"
                 )
-        return self._key_of(*args, **kwargs)
 
     def values(self, args: Arguments, kwargs: dict[str, Any]) -> Mapping[str, Any]:
         """The arguments by name, defaults included."""
@@ -103,17 +115,7 @@ class Binding:
             TypeError: the arguments do not fit.
 
         """
-        try:
-            self.signature.bind(*args, **kwargs)
-        except TypeError:
-            kwargs = {**dict.fromkeys(self.injected), **kwargs}
-            open_places = [
-                p.name
-                for p in self.parameters.values()
-                if p.kind <= Parameter.POSITIONAL_OR_KEYWORD and p.name not in kwargs
-            ]
-            return args[len(open_places) :], {**dict(zip(open_places, args, strict=False)), **kwargs}
-        return args, kwargs
+        return (args, kwargs) if self._fits(args, kwargs) else self._filled(args, kwargs)
 
     def is_answered(self, args: Arguments, kwargs: dict[str, Any]) -> bool:
         """Whether somebody has approved or answered this very call."""
@@ -138,9 +140,13 @@ class Binding:
         known: dict[str, Any] = {}
         for name in self.keyed:
             parameter = self.parameters[name]
+            if parameter.kind in _COLLECTING:
+                return None
             if name in values:
+                if name == self._receiver and not self._is_of(values[name]):
+                    return None
                 known[name] = values[name]
-            elif parameter.default is Parameter.empty and parameter.kind <= Parameter.POSITIONAL_OR_KEYWORD:
+            elif parameter.default is Parameter.empty:
                 raise TypeError(
                     f"{writer} was not run: it has no argument {name!r}, which {self.name} needs to find its result. "
                     f"Say which calls change with key_fn=lambda args, kwargs: ((...), {{}}), which returns the "
@@ -157,6 +163,43 @@ class Binding:
             elif parameter.kind is Parameter.KEYWORD_ONLY:
                 kwargs[parameter.name] = value
         return self._key_of(*args, **kwargs)
+
+    def keys(self, args: Arguments, kwargs: dict[str, Any]) -> Iterator[Hashable]:
+        """The keys of a call that somebody has written down, with what a framework fills in or without.
+
+        Where it can be read in both ways, both.
+
+        Raises:
+            TypeError: the arguments do not fit.
+
+        """
+        given = (args, kwargs)
+        ways = [way for way in (given, self._filled(args, kwargs)) if self._fits(*way)] if self.injected else [given]
+        for way in ways or [given]:
+            yield self._key_of(*way[0], **way[1])
+
+    def _fits(self, args: Arguments, kwargs: dict[str, Any]) -> bool:
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError:
+            return False
+        return True
+
+    def _filled(self, args: Arguments, kwargs: dict[str, Any]) -> tuple[Arguments, dict[str, Any]]:
+        """The same with None for what a framework would have filled in."""
+        kwargs = {**dict.fromkeys(self.injected), **kwargs}
+        places = [
+            p.name
+            for p in self.parameters.values()
+            if p.kind <= Parameter.POSITIONAL_OR_KEYWORD and p.name not in kwargs
+        ]
+        return args[len(places) :], {**dict(zip(places, args, strict=False)), **kwargs}
+
+    def _is_of(self, receiver: object) -> bool:
+        """Whether ``receiver`` has this method: one of another class says nothing of whose result changes."""
+        kind = receiver if isinstance(receiver, type) else type(receiver)
+        here = (self.function.__module__, self.function.__qualname__.rpartition(".")[0])
+        return any((base.__module__, base.__qualname__) == here for base in kind.__mro__)
 
     def _place(self, name: str) -> int:
         """Where a positional argument of this name stands; out of every reach if there is none."""
@@ -182,6 +225,7 @@ class Vary:
 
     def __init__(self, vary: Callable[..., Any], binding: Binding) -> None:
         self._vary = vary
+        self._by = _asks(vary)
         if not callable(vary) or inspect.iscoroutinefunction(vary):
             raise TypeError(f"vary={vary!r}: pass a plain function, such as lambda ctx: ctx.deps.user_id")
         try:
@@ -198,11 +242,30 @@ class Vary:
         self._finders = [binding.argument_of(binding.contexts[0] if name in others else name) for name in names]
 
     def __call__(self, args: Arguments, kwargs: dict[str, Any]) -> Partition | None:
-        return Partition.of(self._vary(*[find(args, kwargs) for find in self._finders]), self._vary)
+        return Partition.of(self._vary(*[find(args, kwargs) for find in self._finders]), self._vary, self._by)
+
+
+def _asks(vary: Callable[..., Any]) -> Hashable:
+    """The same for functions that ask alike: a lambda is written anew for each tool."""
+    if isinstance(vary, FunctionType) and not (vary.__closure__ or vary.__defaults__ or vary.__kwdefaults__):
+        code = vary.__code__
+        return (vary.__module__, code.co_code, code.co_consts, code.co_names, code.co_varnames)
+    return id(vary)
+
+
+def _receiver(function: Callable[..., Any], signature: Signature) -> str | None:
+    owner = function.__qualname__.rpartition(".")[0]
+    first = next(iter(signature.parameters), None)
+    return first if first in ("self", "cls") and owner and not owner.endswith("<locals>") else None
 
 
 def _argument(name: str, at: int, args: Arguments, kwargs: dict[str, Any], default: Any = None) -> Any:
     return args[at] if at < len(args) else kwargs.get(name, default)
+
+
+def _may_be_anything(annotation: object) -> bool:
+    is_wide = annotation in (Parameter.empty, Any, object)
+    return is_wide or isinstance(annotation, str | TypeVar) or bool(getattr(annotation, "_is_protocol", False))
 
 
 def _with_role(roles: Mapping[str, Injected | None], wanted: Injected) -> tuple[str, ...]:
@@ -216,40 +279,12 @@ def _key_maker(
     left_out: tuple[str, ...],
     key: Callable[..., Hashable] | None,
 ) -> Callable[..., Hashable]:
-    async def stub() -> None:
+    async def lend() -> None:
         """Never called: it lends its signature."""
 
+    stub: Any = lend
     functools.update_wrapper(stub, function)
-    del stub.__wrapped__  # type: ignore[attr-defined]  # set by update_wrapper; a signature of its own is what counts
-    stub.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads first
+    del stub.__wrapped__  # which would count instead
+    stub.__signature__ = signature
     made = cached(maxsize=0, key=key) if key is not None else cached(maxsize=0, ignore=left_out)
     return made(stub).cache_key
-
-
-def resolved_signature(function: Callable[..., Any]) -> Signature:
-    """The signature with annotations that are objects, as far as the names in them are known."""
-    hints = resolved_annotations(function)
-    signature = inspect.signature(function)
-    parameters = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in signature.parameters.values()]
-    returned = hints.get("return", signature.return_annotation)
-    return signature.replace(parameters=parameters, return_annotation=returned)
-
-
-def resolved_annotations(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations, those that were written as strings evaluated where the function was defined."""
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except Exception:  # noqa: BLE001 - whatever evaluating a stranger's string raises: it stays a string
-        annotations: dict[str, Any] = inspect.get_annotations(inspect.unwrap(function))
-        return {name: _evaluated(annotation, function) for name, annotation in annotations.items()}
-
-
-def _evaluated(annotation: object, function: Callable[..., Any]) -> object:
-    if not isinstance(annotation, str):
-        return annotation
-    carrier = type("carrier", (), {"__annotations__": {"it": annotation}})
-    globals_ = getattr(inspect.unwrap(function), "__globals__", {})
-    try:
-        return typing.get_type_hints(carrier, globalns=globals_, include_extras=True)["it"]
-    except Exception:  # noqa: BLE001 - as above
-        return annotation

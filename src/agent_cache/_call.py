@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from agent_cache._audience import Audience
 from agent_cache._frameworks import has_paused
+from agent_cache._loops import History, Loop
 from agent_cache._outcome import fingerprint_of_error
 from agent_cache._session import AgentCacheSession
 from agent_cache._spans import annotate
@@ -32,6 +33,8 @@ class Call:
         "_ended",
         "audience",
         "depth",
+        "history",
+        "loop",
         "outer",
         "overheard",
         "session",
@@ -43,6 +46,7 @@ class Call:
 
     _ended: bool
     depth: int
+    outer: Call | None
 
     def __init__(self, tool: str, templates: tuple[str, ...], session: AgentCacheSession | None) -> None:
         self.tool = tool
@@ -50,11 +54,17 @@ class Call:
         self.session = session
         self.watch = None if session is None else session.watch
         outer = _executing.get()
-        self.outer = None if outer is None or outer._ended else outer
-        self.depth = 1 if self.outer is None else self.outer.depth + 1
+        while outer is not None and outer._ended:  # it has left this context running, inside what stood around it
+            outer = outer.outer
+        self.outer = outer
+        self.depth = 1 if outer is None else outer.depth + 1
         self.audience: Audience | None = None
         self.overheard = False
+        #: Of the calls that its tool makes in the same session.
+        self.history: History | None = None
         self.ticket: Ticket | None = None
+        #: Why it is answered without the tool, if it is.
+        self.loop: Loop | None = None
         self._ended = False
 
     def arrive(self, arguments: Hashable) -> bool:
@@ -66,12 +76,18 @@ class Call:
         """
         if self.watch is None:
             return True
+        outer = self.outer
+        around = outer if outer is not None and outer.session is self.session else None
         try:
-            self.ticket = self.watch.arrive((self.tool, arguments), self.depth)
+            arrived = self.watch.arrive((self.tool, arguments), self.depth, around)
         except AgentLoopDetectedError as error:
             self.say("refused", error)
             raise
-        return self.ticket is not None
+        if isinstance(arrived, Loop):
+            self.loop = arrived
+            return False
+        self.ticket = arrived
+        return True
 
     def enter(self) -> Call | None:
         """The tool runs from here on, in this context. To be given to `exit`."""
@@ -113,13 +129,21 @@ class Call:
 
         """
         found = None
-        if isinstance(error, Exception) and not isinstance(error, AgentLoopDetectedError) and not has_paused(error):
+        if has_paused(error):
+            self.pause()
+            return
+        if isinstance(error, Exception) and not isinstance(error, AgentLoopDetectedError):
             found = self._record(fingerprint_of_error(error), failed=True, wrote=wrote)
         else:
             self._leave()
         self.say("error", found)
         if found is not None:
             raise found from error
+
+    def pause(self) -> None:
+        """The tool waits for somebody: it has neither answered nor failed."""
+        self._leave()
+        self.say("paused")
 
     def answer_short(self, *, may_be_none: bool) -> None:
         """None in place of the result that a loop would have had.
@@ -128,8 +152,8 @@ class Call:
             AgentLoopDetectedError: None is no result that the tool could have.
 
         """
-        if self.watch is not None and not may_be_none:
-            raise self.watch.error(self.watch.loops[-1])
+        if self.watch is not None and self.loop is not None and not may_be_none:
+            raise self.watch.error(self.loop)
 
     def _record(self, fingerprint: Hashable, *, failed: bool, wrote: bool) -> AgentLoopDetectedError | None:
         if self.watch is None or self.ticket is None:

@@ -19,7 +19,7 @@ from agent_cache._reading import Reading
 from agent_cache._resources import Resource, resources_of
 from agent_cache._tags import tags_of
 from agent_cache._writing import KeyFn, Writing
-from cache import DEFAULT, AsyncCache
+from cache import DEFAULT, AsyncCache, cached
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,16 +82,22 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
     """
     resources = resources_of(resource)
     _check_scope(scope)
+    _check_name(name)
     if not isinstance(poll, bool):
         raise TypeError(f"poll={poll!r}: pass True or False")
+    if not isinstance(ignore, Iterable):
+        raise TypeError(f"ignore={ignore!r}: pass names of parameters, such as ('trace_id',)")
+    ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    make_copy = copier(copy)
+    # Which refuses at once, and by their names, what no cache can be made with.
+    cached(maxsize=maxsize, ttl=ttl, key=key, cache_errors=cache_errors)
 
     def decorate(tool: F) -> F:
         check_tool(tool, "AgentCache")
         _check_not_cached(tool)
-        ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
         binding = Binding(tool, vary=vary, ignore=ignored, key=key)
         called = name or binding.name
-        _check_resources(resources, binding, called)
+        names = _check_resources(resources, binding, called, ignored)
         if scope == "global" and binding.contexts and vary is None and not poll:
             raise TypeError(
                 f"{called} is given {binding.contexts[0]!r}, the context of somebody's run, and scope='global' would "
@@ -108,8 +114,8 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
             make_cache=partial(
                 AsyncCache, maxsize, None if callable(ttl) else ttl, name=called, cache_errors=cache_errors
             ),
-            make_copy=copier(copy),
-            tags_of=tags_of(tags, binding.parameters, called),
+            make_copy=make_copy,
+            tags_of=tags_of(tags, names, called),
             may_be_none=_may_be_none(binding.signature),
         )
         return _wrapped(tool, binding.signature, reading, READS)
@@ -152,6 +158,7 @@ def AgentCacheInvalidator(  # noqa: N802 - it reads as the class that it could b
     """
     resources = resources_of(resource)
     _check_scope(scope)
+    _check_name(name)
     if not isinstance(clear_all, bool):
         raise TypeError(f"clear_all={clear_all!r}: pass True or False")
     if key_fn is not None:
@@ -166,7 +173,10 @@ def AgentCacheInvalidator(  # noqa: N802 - it reads as the class that it could b
         check_tool(tool, "AgentCacheInvalidator")
         binding = Binding(tool, vary=vary)
         called = name or binding.name
-        _check_resources(resources, binding, called)
+        names = _check_resources(resources, binding, called)
+        reading = reading_of(tool)
+        if reading is not None:
+            reading.writes = True
         writing = Writing(
             called,
             binding,
@@ -175,9 +185,9 @@ def AgentCacheInvalidator(  # noqa: N802 - it reads as the class that it could b
             clear_all=clear_all,
             key_fn=key_fn,
             linger=DEFAULT if linger is None else linger,
-            tags_of=tags_of(tags, binding.parameters, called),
+            tags_of=tags_of(tags, names, called),
             may_be_none=_may_be_none(binding.signature),
-            reads_itself=getattr(tool, READS, None) is not None,
+            reads_itself=reading is not None,
         )
         return _wrapped(tool, binding.signature, writing, WRITES)
 
@@ -241,6 +251,11 @@ def _check_scope(scope: object) -> None:
         raise ValueError(f"scope={scope!r} is unknown: pass 'global' or 'session'")
 
 
+def _check_name(name: object) -> None:
+    if name is not None and (not isinstance(name, str) or not name):
+        raise TypeError(f"name={name!r}: pass what the tool is called in metrics, such as 'get_cart', or leave it out")
+
+
 def _check_not_cached(tool: Any) -> None:
     called = getattr(tool, "__name__", repr(tool))
     if getattr(tool, READS, None) is not None or isinstance(getattr(tool, "cache", None), AsyncCache):
@@ -252,10 +267,14 @@ def _check_not_cached(tool: Any) -> None:
         )
 
 
-def _check_resources(resources: tuple[Resource, ...], binding: Binding, called: str) -> None:
-    names = [name for name in binding.parameters if name not in binding.injected]
+def _check_resources(
+    resources: tuple[Resource, ...], binding: Binding, called: str, ignored: tuple[str, ...] = ()
+) -> list[str]:
+    """The parameters that templates may name: what is not in the key tells calls apart no better in a tag."""
+    names = [name for name in binding.parameters if name not in binding.injected and name not in ignored]
     for resource in resources:
         resource.check_fields(names, called)
+    return names
 
 
 def _may_be_none(signature: Signature) -> bool:

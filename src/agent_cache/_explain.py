@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,11 +26,18 @@ def explain(tool: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
     if reading is None:
         name = getattr(tool, "__name__", repr(tool))
         raise TypeError(f"{name} is not decorated with @AgentCache: there is nothing to explain")
-    args, kwargs = reading.binding.completed(args, kwargs)
-    call = ReadCall(reading, args, kwargs, tool)
+    if inspect.ismethod(tool):
+        args = (tool.__self__, *args)
+    every, named = reading.binding.completed(args, kwargs)
+    try:
+        call = ReadCall(reading, every, named, tool)
+    except Exception as error:
+        if named is not kwargs:
+            error.add_note(f"what a framework gives to {reading.name} was left out: if vary= needs it, pass it")
+        raise
     if call.cache is None:
         return f"miss: {call.nowhere}"
-    execution = reading.executions.get((call.audience, call.key))
+    execution = reading.executions.get(call.mark)
     if call.cache.peek(call.key) is None:
         return f"miss: {_why_missing(call, execution)}"
     if execution is None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
+import sys
 from collections.abc import Iterable
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
@@ -62,8 +64,9 @@ PAUSES: Final[Known] = frozenset({
     ("mcp", "InputRequiredResult"),
     ("mcp_types", "InputRequiredResult"),
 })  # fmt: skip
-#: What a tool raises to be called again. It has failed, and its failure says nothing of the next call.
+#: What a tool raises to be called again, or because its own run is at an end: it says nothing of any other call.
 RETRIES: Final[Known] = frozenset({
+    ("agent_cache", "AgentLoopDetectedError"),
     ("pydantic_ai", "ModelRetry"),
     ("pydantic_ai", "ToolFailed"),
     ("pydantic_ai", "ToolRetryError"),
@@ -87,7 +90,7 @@ def is_known(kind: type, known: Known) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _is_known(kind: Any, known: Known) -> bool:
-    return any((base.__module__.partition(".")[0], base.__name__) in known for base in kind.__mro__)
+    return any((str(base.__module__).partition(".")[0], base.__name__) in known for base in kind.__mro__)
 
 
 def injected(annotation: object, default: object) -> Injected | None:
@@ -102,10 +105,16 @@ def injected(annotation: object, default: object) -> Injected | None:
         return "context"
     if any(is_known(kind, DEPENDENCIES) for kind in kinds):
         return "neutral"
-    if isinstance(annotation, str):  # it could not be resolved: its last name says what it will be
-        last = annotation.partition("[")[0].rpartition(".")[2].strip()
-        return "context" if any(last == known for _, known in CONTEXTS) else None
+    if isinstance(annotation, str):  # it could not be resolved: the names in it say what it will be
+        names = set(re.findall(r"\w+", annotation))
+        if not names.isdisjoint(_names(NEUTRAL)):
+            return "neutral"
+        return None if names.isdisjoint(_names(CONTEXTS)) else "context"
     return None
+
+
+def _names(known: Known) -> Iterable[str]:
+    return (name for _, name in known)
 
 
 def _kinds(annotation: object) -> Iterable[type]:
@@ -123,6 +132,19 @@ def _kinds(annotation: object) -> Iterable[type]:
         yield origin
     elif isinstance(annotation, type):
         yield annotation
+    else:
+        yield from _kinds_behind(origin or annotation)
+
+
+def _kinds_behind(name: object) -> Iterable[type]:
+    """The classes that another name stands for: an alias, a new type, or a variable with a bound."""
+    for meaning in ("__value__", "__supertype__", "__bound__"):
+        try:
+            found = getattr(name, meaning, None)
+        except NameError:  # what is behind a lazy alias is known to type checkers only
+            continue
+        if found is not None:
+            yield from _kinds(found)
 
 
 def is_injected(value: object) -> bool:
@@ -140,6 +162,28 @@ def is_answered(context: Any) -> bool:
         if answer is not None and answer is not False:
             return True
     return False
+
+
+def was_answered_before() -> bool:
+    """Whether the tool that runs in this context has been given the answer to a LangGraph ``interrupt()``.
+
+    It may be another process that has asked, so that nothing was raised in this one.
+    """
+    runnables: Any = sys.modules.get("langchain_core.runnables.config")
+    return runnables is not None and is_resumed(runnables.var_child_runnable_config.get())
+
+
+def is_resumed(config: Any) -> bool:
+    """Whether an ``interrupt()`` in the call with this config, or in a graph that it runs, may have been answered.
+
+    Answers that are given by the id of their interrupt do not say where they belong, and count for the whole run.
+    """
+    configurable = (config or {}).get("configurable", {})
+    scratchpad = configurable.get("__pregel_scratchpad")
+    if getattr(scratchpad, "resume", None) or configurable.get("__pregel_resume_map"):
+        return True
+    waiting = getattr(scratchpad, "get_null_resume", None)
+    return waiting is not None and waiting(False) is not None
 
 
 def has_paused(outcome: object) -> bool:
@@ -163,20 +207,33 @@ def reason_not_to_keep(value: Any) -> str | None:
             return "it carries the id of its call"
         if is_error(part):
             return "it reports an error"
-        if _field(part, "kind") == "tool-return" and _field(part, "tools"):
+        if _is(part, "kind", "tool-return") and _field(part, "tools"):
             return "it changes the tools of its run"
     return None
 
 
 def is_error(value: Any) -> bool:
     """Whether a result says of itself that the call has failed."""
-    return _field(value, "is_error") is True or _field(value, "isError") is True or _field(value, "status") == "error"
+    said = _field(value, "is_error")
+    if said is None:  # asked for only then: where both are there, the second is deprecated
+        said = _field(value, "isError")
+    return said is True or _is(value, "status", "error")
+
+
+def _is(value: Any, name: str, word: str) -> bool:
+    found = _field(value, name)
+    return isinstance(found, str) and found == word  # the column of a table would answer with another one
 
 
 def _field(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return value.get(name)
-    return None if isinstance(value, str | bytes | int | float | type(None)) else getattr(value, name, None)
+    if isinstance(value, str | bytes | int | float | type(None)):
+        return None
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - whatever a stranger's attribute raises: it says nothing of a call
+        return None
 
 
 def check_tool(tool: Any, decorator: str) -> None:

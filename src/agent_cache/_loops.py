@@ -58,17 +58,23 @@ class Loop:
 class Track:
     """What is known of one signature: how often each outcome is in the window, and how often it has failed in a row.
 
-    ``running`` counts its calls in progress; ``blocked`` says that they are answered without running the tool.
+    ``running`` counts its calls in progress; ``blocked`` is the loop for which they are answered without running the
+    tool.
     """
 
-    __slots__ = ("blocked", "failures", "outcomes", "running", "signature")
+    __slots__ = ("blocked", "changes", "failures", "has_run_away", "outcomes", "patience", "running", "signature")
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self.outcomes: dict[Hashable, int] = {}
         self.failures = 0
+        #: How much had been written when it failed last.
+        self.changes = 0
         self.running = 0
-        self.blocked = False
+        self.blocked: Loop | None = None
+        self.has_run_away = False
+        #: How many more repetitions it may be before they are reported anew.
+        self.patience = 0
 
     @property
     def tool(self) -> str:
@@ -87,8 +93,10 @@ class History:
         self.max_repeats = max_repeats
         self._tracks: dict[Signature, Track] = {}
         self._recent: deque[tuple[Track, Hashable]] = deque()
-        #: How many calls must be made before a cycle is reported anew.
-        self._pause = 0
+        #: How many more calls it may be before a cycle is reported anew.
+        self._patience = 0
+        #: How many calls have written something: after one, what has failed before may succeed.
+        self._changes = 0
 
     def track(self, signature: Signature) -> Track:
         """What is known of a signature."""
@@ -99,30 +107,43 @@ class History:
 
     def forget(self, track: Track) -> None:
         """Let go of a signature if it is neither in the window nor being called."""
-        if not track.outcomes and not track.running and not track.blocked:
+        if not track.outcomes and not track.running and track.blocked is None:
             self._tracks.pop(track.signature, None)
 
-    def record(self, track: Track, fingerprint: Hashable, *, failed: bool) -> Loop | None:
-        """A call has finished; what it shows, at the call that completes it and again each time it is doubled."""
+    def record(self, track: Track, fingerprint: Hashable, *, failed: bool = False, wrote: bool = False) -> Loop | None:
+        """A call has finished; what it shows, at the call that completes it and again whenever it went on as long."""
         recent, outcomes = self._recent, track.outcomes
         recent.append((track, fingerprint))
-        times = outcomes[fingerprint] = outcomes.get(fingerprint, 0) + 1
+        outcomes[fingerprint] = outcomes.get(fingerprint, 0) + 1
         if len(recent) > WINDOW:
             self._drop(*recent.popleft())
-        track.failures = track.failures + 1 if failed else 0
-        self._pause -= 1
-        if failed and track.failures % FAILURES == 0:
+        times = outcomes[fingerprint]
+        self._patience -= 1
+        if not failed:
+            track.failures = 0
+            self._changes += wrote
+        elif self._count_failure(track) % FAILURES == 0:
             return Loop("errors", track.tool, track.failures)
-        if times == 1:
-            return Loop("runaway", track.tool, RESULTS) if len(outcomes) == RESULTS else None
-        if times % self.max_repeats == 0:
-            return Loop("repeat", track.tool, times)
-        return next(self._cycles(), None) if times >= ROUNDS and self._pause <= 0 else None
+        if times >= self.max_repeats:
+            track.patience -= 1
+            if track.patience <= 0:
+                track.patience = self.max_repeats
+                return Loop("repeat", track.tool, times)
+        if len(outcomes) >= RESULTS and not track.has_run_away:
+            track.has_run_away = True
+            return Loop("runaway", track.tool, RESULTS)
+        return self._cycle() if times >= ROUNDS and self._patience <= 0 else None
 
     def blame(self, loop: Loop) -> Iterator[Track]:
         """The calls that a loop just found is made of."""
         for at in range(1, max(1, len(loop.tools)) + 1):
             yield self._recent[-at][0]
+
+    def _count_failure(self, track: Track) -> int:
+        if track.changes != self._changes:
+            track.failures, track.changes = 0, self._changes
+        track.failures += 1
+        return track.failures
 
     def _drop(self, track: Track, fingerprint: Hashable) -> None:
         track.outcomes[fingerprint] -= 1
@@ -132,15 +153,16 @@ class History:
                 track.failures = 0
                 self.forget(track)
 
-    def _cycles(self) -> Iterator[Loop]:
+    def _cycle(self) -> Loop | None:
         """Whether the last calls went round three times."""
         recent = self._recent
         last = [recent[-at] for at in range(min(ROUNDS * LONGEST, len(recent)), 0, -1)]
         for period in range(2, LONGEST + 1):
             round_ = last[-period:]
             if len(last) >= ROUNDS * period and last[-ROUNDS * period :] == round_ * ROUNDS and _is_primitive(round_):
-                self._pause = ROUNDS * period
-                yield Loop("cycle", round_[-1][0].tool, ROUNDS * period, tuple(track.tool for track, _ in round_))
+                self._patience = ROUNDS * period
+                return Loop("cycle", round_[-1][0].tool, ROUNDS * period, tuple(track.tool for track, _ in round_))
+        return None
 
 
 def _is_primitive(round_: list[tuple[Track, Hashable]]) -> bool:

@@ -29,7 +29,8 @@ class Counted(Protocol):
 
 _tools: WeakSet[Counted] = WeakSet()
 _loops: Counter[str] = Counter()
-_lock = threading.Lock()
+# Reentrant, for a finalizer may run whatever a tool does in the end.
+_lock = threading.RLock()
 
 
 def enlist(tool: Counted) -> None:
@@ -75,7 +76,7 @@ def get_metrics() -> dict[str, dict[str, dict[str, int | float]]]:
     for tool in listed:
         total = tool.totals()
         tools.setdefault(tool.name, Counter()).update(total)
-        for template in tool.templates:
+        for template in set(tool.templates):
             resources.setdefault(template, Counter()).update(total)
     for name, found in loops.items():
         tools.setdefault(name, Counter())["loops"] += found

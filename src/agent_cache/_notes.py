@@ -19,7 +19,7 @@ class Latest(Generic[K, V]):
 
     def __init__(self) -> None:
         self._values: dict[K, V] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def put(self, key: K, value: V) -> None:
         """Remember a value; the one that was put longest ago may go for it."""
@@ -57,25 +57,42 @@ class Write:
         self.ended: float | None = None
 
 
-_writes: Latest[str, Write] = Latest()
+#: By tag, the writes in progress, and the one that has ended last.
+_running: dict[str, list[Write]] = {}
+_ended: Latest[str, Write] = Latest()
+# Reentrant, for a finalizer may end a write in the middle of another's.
+_lock = threading.RLock()
 
 
 @contextmanager
 def writing(tool: str, tags_of: Iterable[tuple[str, Iterable[str]]]) -> Iterator[None]:
     """Around a write of resources, each given with its tags."""
-    noted = [(Write(tool, template), tags) for template, tags in tags_of]
-    for write, tags in noted:
-        for tag in tags:
-            _writes.put(tag, write)
+    noted = [(tag, write) for template, tags in tags_of for write in [Write(tool, template)] for tag in tags]
+    with _lock:
+        for tag, write in noted:
+            _running.setdefault(tag, []).append(write)
     try:
         yield
     finally:
         now = time.monotonic()
-        for write, _ in noted:
-            write.ended = now
+        with _lock:
+            for tag, write in noted:
+                write.ended = now
+                _ended.put(tag, write)
+                left = _running.get(tag, [])
+                if write in left:
+                    left.remove(write)
+                if not left:
+                    _running.pop(tag, None)
 
 
 def last_write(tags: Iterable[str]) -> Write | None:
     """The write that reached any of these tags last; one that has not ended is the last."""
-    found = [write for write in map(_writes.get, tags) if write is not None]
+    found: list[Write] = []
+    for tag in tags:
+        with _lock:
+            found += _running.get(tag, ())
+        ended = _ended.get(tag)
+        if ended is not None:
+            found.append(ended)
     return max(found, key=lambda write: float("inf") if write.ended is None else write.ended, default=None)

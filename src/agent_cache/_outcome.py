@@ -86,15 +86,33 @@ def canonical(value: Any) -> Hashable:
 
 def fingerprint(value: Any) -> Hashable:
     """What equal results have in common; a value that cannot be compared is like no other."""
-    kind: Any = type(value)
-    if kind.__hash__ is object.__hash__ and hasattr(value, "__dict__"):
-        value = (kind, vars(value))
     try:
-        return hash(canonical(value))
-    except (TypeError, ValueError):
+        return hash(canonical(_shown(value)))
+    except Exception:  # noqa: BLE001 - whatever a stranger's type raises to say that it cannot be compared
         return object()
+
+
+def _shown(value: Any) -> Any:
+    """``value`` with what equal hashes hide: -1 and -2 have one, and an address is used again for another object."""
+    kind: Any = type(value)
+    if kind in (int, float, complex):
+        return (kind, repr(value))
+    if kind in (list, tuple):
+        return (kind, tuple(map(_shown, value)))
+    if kind in (set, frozenset):
+        return (kind, frozenset(map(_shown, value)))
+    if kind is dict:
+        return (kind, frozenset((_shown(key), _shown(each)) for key, each in value.items()))
+    if kind.__hash__ is object.__hash__ and value is not None:
+        if not vars(value) or callable(value):
+            raise TypeError(f"a {kind.__name__} shows nothing that could be compared")
+        return (kind, _shown(vars(value)))
+    return value
 
 
 def fingerprint_of_error(error: BaseException) -> Hashable:
     """What equal failures have in common."""
-    return hash((type(error), str(error)))
+    try:
+        return hash((type(error), str(error)))
+    except Exception:  # noqa: BLE001 - as above
+        return object()

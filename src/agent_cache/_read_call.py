@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from agent_cache._audience import EVERYBODY, Audience, Partition, tags_read
+from agent_cache._audience import EVERYBODY, NOBODY, Audience, Partition, tags_read
 from agent_cache._binding import Arguments
 from agent_cache._call import Call
-from agent_cache._frameworks import has_paused, is_error, is_signal
+from agent_cache._frameworks import has_paused, is_error, is_signal, was_answered_before
 from agent_cache._notes import Execution
 from agent_cache._outcome import Outcome, kept, moments
 from agent_cache._resources import names_read
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The tool itself.
 Run = Callable[..., Any]
+
+_OVERHEARD: Final = "it was made from what not everybody may see who may see it"
 
 
 class ReadCall(Call):
@@ -113,9 +115,10 @@ class ReadCall(Call):
             if isawaitable(value):
                 value = await value
         except Exception as error:
-            if not is_signal(error):
+            outcome = self._own(error)
+            if outcome is None:
                 raise
-            return self._signalled(error)
+            return outcome
         finally:
             self.exit(outer)
         return self._judged(value)
@@ -126,9 +129,10 @@ class ReadCall(Call):
         try:
             value = self._run(*self._args, **self._kwargs)
         except Exception as error:
-            if not is_signal(error):
+            outcome = self._own(error)
+            if outcome is None:
                 raise
-            return self._signalled(error)
+            return outcome
         finally:
             self.exit(outer)
         return self._judged(value)
@@ -141,9 +145,10 @@ class ReadCall(Call):
     def ttl_of(self, outcome: Outcome) -> float | None:
         """For how long an outcome is kept."""
         ttl = self.reading.ttl
-        seconds: float | None = 0 if outcome.reason is not None else ttl(outcome.value) if callable(ttl) else ttl
-        self.reading.executions.put((self.audience, self.key), Execution(self._started, outcome.reason, seconds))
-        return seconds
+        seconds: Any = 0 if outcome.reason is not None else ttl(outcome.value) if callable(ttl) else ttl
+        self.reading.executions.put(self.mark, Execution(self._started, outcome.reason, seconds))
+        checked: float | None = seconds  # by the cache, which is given it
+        return checked
 
     def __iter__(self) -> Iterator[str]:
         """The tags on which the result rests; the cache asks for them on a miss only."""
@@ -155,10 +160,24 @@ class ReadCall(Call):
             yield from tags_read(names_read(resource.path(values), self.arguments), self.audience)
         yield from reading.tags_of(values)
 
-    def _signalled(self, error: Exception) -> Outcome:
-        if has_paused(error):
+    @property
+    def mark(self) -> int:
+        """By which executions are remembered: not by the arguments, which would be kept alive."""
+        return hash((self.audience, self.key))
+
+    def _own(self, error: Exception) -> Outcome | None:
+        """The outcome of an error that is for this call alone; None if all who wait may have it."""
+        execution = Execution(self._started, f"it raised {type(error).__name__}", None)
+        self.reading.executions.put(self.mark, execution)
+        errors = tuple(_leaves(error))
+        if any(map(has_paused, errors)):
             self.reading.guard()
-        return Outcome(self, None, reason=f"it raised {type(error).__name__}, which steers the run", error=error)
+        for each in errors:
+            if is_signal(each):
+                return Outcome(self, None, reason=f"it raised {type(each).__name__}, which steers the run", error=error)
+        if self.overheard:
+            return Outcome(self, None, reason=_OVERHEARD, error=error)
+        return None
 
     def _judged(self, value: Any) -> Outcome:
         self._result = value
@@ -167,8 +186,8 @@ class ReadCall(Call):
         if self.cache is None:
             return Outcome(self, value, reason="it does not go through the cache")
         if self.overheard:
-            return Outcome(self, value, reason="it was made from what not everybody may see who may see it")
-        if self.reading.is_guarded:
+            return Outcome(self, value, reason=_OVERHEARD)
+        if self.reading.is_guarded or was_answered_before():
             return Outcome(self, value, reason="it is given after approval only")
         copied, reason = kept(value, self.reading.make_copy)
         return Outcome(self, copied, reason=reason)
@@ -185,11 +204,16 @@ class ReadCall(Call):
         if outcome.error is not None:
             self.fail(outcome.error)
             raise outcome.error
+        if self.has_run and has_paused(self._result):
+            self.pause()
+            return self._result
         ticket = self.ticket
         fingerprint = outcome.fingerprint if ticket is not None and ticket.counts else None
         if self.has_run:
             failed = outcome.reason is not None and is_error(self._result)
-            self.finish(fingerprint, "bypass" if self.cache is None else "miss", failed=failed)
+            self.finish(
+                fingerprint, "bypass" if self.cache is None else "miss", failed=failed, wrote=self.reading.writes
+            )
             return self._result
         self.finish(fingerprint, "hit" if outcome.at < self._began else "coalesced")
         return self.reading.make_copy(outcome.value)
@@ -205,4 +229,14 @@ class ReadCall(Call):
         cached = None if self.cache is None else self.cache.peek(self.key)
         if cached is not None:
             return self.reading.make_copy(cached.value)
+        self.tell_outer(NOBODY)  # what is made from this is no result
         return self.answer_short(may_be_none=self.reading.may_be_none)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """What was raised, each by itself where several were."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
 from agent_cache._audience import NOBODY
 from agent_cache._binding import Arguments, Bound
-from agent_cache._call import Scope
+from agent_cache._call import Call, Scope
 from agent_cache._metrics import added, enlist, summed
 from agent_cache._notes import Execution, Latest
 from agent_cache._read_call import ReadCall, Run
@@ -51,18 +51,22 @@ class Reading:
         self.may_be_none = may_be_none
         #: Whether it has ever asked for approval: then its results are nobody's but the caller's.
         self.is_guarded = False
+        #: Whether a write tool stands above it, so that to run it is to write.
+        self.writes = False
         #: Whether its results are everybody's, whoever calls, which is told without looking at the call.
         self.is_shared = scope == "global" and not poll and not binding.contexts and not binding.is_varied
-        self.executions: Latest[Hashable, Execution] = Latest()
+        self.executions: Latest[int, Execution] = Latest()
         self._make_cache = make_cache
         self.cache = make_cache()
         self._bypassed = 0
         self._retired: Counter[str] = Counter()
         self._in_sessions: WeakSet[AsyncCache] = WeakSet()
-        self._lock = threading.Lock()
+        # Reentrant, for a finalizer may run a tool.
+        self._lock = threading.RLock()
         self._warned = False
         enlist(self)
-        _readings.add(self)
+        with _lock:
+            _readings.add(self)
 
     # -- calling -----------------------------------------------------------------------------------------------
 
@@ -107,6 +111,7 @@ class Reading:
     @contextmanager
     def passing(self, args: Arguments, kwargs: dict[str, Any]) -> Iterator[None]:  # noqa: ARG002 - as `Writing.passing`
         """Around a tool that passes through, because its items cannot be given out again."""
+        Call(self.name, self.templates, None).tell_outer(NOBODY)
         with self._lock:
             self._bypassed += 1
         yield
@@ -132,10 +137,15 @@ class Reading:
 
     def retire(self, cache: AsyncCache) -> None:
         """A session has been closed: what it has counted counts on."""
+        self._count(cache)
+        with self._lock:
+            self._in_sessions.discard(cache)
+
+    def _count(self, cache: AsyncCache) -> None:
+        """What a cache has counted counts on when it is cleared."""
         total = summed(cache)
         del total["size"]
         with self._lock:
-            self._in_sessions.discard(cache)
             self._retired.update(total)
 
     def totals(self) -> Counter[str]:
@@ -150,15 +160,19 @@ class Reading:
         if not self.is_guarded:
             self.is_guarded, self.is_shared = True, False
             logger.warning("%s asks for approval in its body: its results are not cached any more", self.name)
-            self.cache.clear()
-            for cache in tuple(self._in_sessions):
+            with self._lock:
+                caches = (self.cache, *self._in_sessions)
+            for cache in caches:
+                self._count(cache)
                 cache.clear()
 
 
 #: Every read tool that is alive.
 _readings: WeakSet[Reading] = WeakSet()
+_lock = threading.RLock()
 
 
 def readings() -> tuple[Reading, ...]:
     """Every read tool that is alive."""
-    return tuple(_readings)
+    with _lock:
+        return tuple(_readings)

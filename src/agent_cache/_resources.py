@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import string
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from enum import Enum
 from fractions import Fraction
 from numbers import Number
@@ -32,6 +34,14 @@ def segment(value: Any, name: str) -> str:
     kind: Any = type(value)
     if isinstance(value, Number):
         text = _number(value)
+    elif isinstance(value, list | tuple):
+        text = str([segment(each, name) for each in value])
+    elif isinstance(value, Mapping):
+        text = str(sorted((segment(key, name), segment(each, name)) for key, each in value.items()))
+    elif isinstance(value, AbstractSet):
+        text = str(sorted(segment(each, name) for each in value))
+    elif isinstance(value, datetime) and value.tzinfo is not None:
+        text = str(value.astimezone(UTC))
     elif kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         raise TypeError(
             f"{name}={value!r} stands in the name of a resource, and a {kind.__name__} has no text of its own: pass a "
@@ -114,8 +124,8 @@ def _parsed(part: str, template: str) -> Iterator[tuple[str, str | None]]:
 
 def resources_of(given: object) -> tuple[Resource, ...]:
     """The resources that a decorator was given: one, or a sequence."""
-    if not isinstance(given, str) and isinstance(given, Iterable):
-        found = tuple(Resource(each) for each in given)
+    if not isinstance(given, str | bytes) and isinstance(given, Iterable):
+        found = tuple({each.template: each for each in map(Resource, given)}.values())
         if not found:
             raise ValueError("resource=() names nothing: pass a name, such as 'cart', or several")
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 from contextvars import ContextVar
 from itertools import count
 from types import TracebackType
@@ -133,7 +134,10 @@ class AgentCacheSession:
         if self._was_entered:
             raise RuntimeError(f"session {self.session_id!r} has been entered before: make a new one for each run")
         if self._parent is not None and not self._parent.is_open:
-            raise RuntimeError(f"the fork {self.session_id!r} is entered while the session that it forks is open")
+            raise RuntimeError(
+                f"the fork {self.session_id!r} cannot be entered: session {self._parent.session_id!r}, whose results "
+                f"it shares, is not open; enter it inside that block"
+            )
         self._was_entered = self.is_open = True
         self._outer = _active.get()
         _active.set(self)
@@ -155,16 +159,19 @@ class AgentCacheSession:
     ) -> None:
         self._close()
         host, self._host = self._host, None
-        if host is None or not self._has_cancelled:
+        if host is None or not self._has_cancelled or host is not asyncio.current_task():
             self._conclude(error)
             return
-        if not isinstance(error, asyncio.CancelledError):
+        is_fatal = not isinstance(error, Exception | asyncio.CancelledError | None)
+        if not is_fatal:
             # Perhaps it was not delivered yet, and before 3.13 `uncancel` alone does not take it back.
-            try:
+            with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
-            except asyncio.CancelledError as late:
-                error = error or late
-        if host.uncancel() <= self._cancelling_before:
+        if host.cancelling() > self._cancelling_before:
+            host.uncancel()
+        if is_fatal:
+            return
+        if host.cancelling() <= self._cancelling_before:
             raise self._stopped() from error
         if not isinstance(error, asyncio.CancelledError):  # somebody else wants it cancelled, too
             raise asyncio.CancelledError from error
@@ -222,9 +229,11 @@ def _holds(error: BaseException | None, trip: Loop) -> bool:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        # An error that has come over a protocol has nothing but its text.
-        if (isinstance(current, AgentLoopDetectedError) and current.loop is trip) or str(trip) in str(current):
+        if isinstance(current, AgentLoopDetectedError) and current.loop is trip:
             return True
+        with suppress(Exception):  # a stranger's error may have no text
+            if str(trip) in str(current):  # and one that has come over a protocol has nothing else
+                return True
         todo += [current.__cause__, current.__context__]
         if isinstance(current, BaseExceptionGroup):
             todo += current.exceptions

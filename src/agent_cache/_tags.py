@@ -28,7 +28,7 @@ def tags_of(tags: object, names: Iterable[str], tool: str) -> TagsOf:
         if not template:
             raise ValueError("tags contains an empty string: pass names, such as 'users'")
         try:
-            fields = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+            fields = [_parameter(field) for _, field, _, _ in string.Formatter().parse(template) if field is not None]
         except ValueError as error:
             raise ValueError(f"the tag {template!r} of {tool} is no template: {error}") from None
         for field in fields:
@@ -38,3 +38,8 @@ def tags_of(tags: object, names: Iterable[str], tool: str) -> TagsOf:
                     f"{', '.join(known) or '(none)'}"
                 )
     return lambda values: [template.format(**values) for template in templates]
+
+
+def _parameter(field: str) -> str:
+    """The parameter that ``{user.id}`` or ``{row[0]}`` looks into."""
+    return field.partition(".")[0].partition("[")[0]

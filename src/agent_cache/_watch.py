@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from agent_cache._loops import History, Loop, Signature, Track
 from agent_cache.errors import AgentLoopDetectedError
@@ -16,13 +17,23 @@ logger = logging.getLogger("agent_cache")
 #: What becomes of a loop.
 OnLoop: TypeAlias = Literal["raise", "warn", "short_circuit"]
 
+#: How many loops are remembered, the latest.
+MOST = 1024
+
+
+class Around(Protocol):
+    """A call inside whose tool others are made; ``history`` is that of those, once there is one."""
+
+    history: History | None
+
 
 class Ticket:
     """A call in progress, and whether it counts: calls of one turn that are the same count once."""
 
-    __slots__ = ("counts", "track")
+    __slots__ = ("counts", "history", "track")
 
-    def __init__(self, track: Track, counts: bool) -> None:
+    def __init__(self, history: History, track: Track, counts: bool) -> None:
+        self.history = history
         self.track = track
         self.counts = counts
 
@@ -53,20 +64,25 @@ class Watch:
         self.session_id = session_id
         self.trip: Loop | None = None
         self.ignored = False
-        self.loops: list[Loop] = []
+        self.loops: deque[Loop] = deque(maxlen=MOST)
+        self._max_repeats = max_repeats
         self._max_depth = max_depth
         self._on_loop = on_loop
         self._tell = found
         self._stop = stop
+        #: The calls that no other call is around.
         self._history = History(max_repeats)
-        self._blocked: list[Track] = []
-        #: Which task has made which call in this turn of the event loop.
+        self._blocked: list[tuple[History, Track]] = []
+        #: Which task has made which call in this turn of which event loop.
         self._turn: dict[Track, object] = {}
+        self._turn_of: asyncio.AbstractEventLoop | None = None
         # Reentrant, for a finalizer may end a call in the middle of another's.
         self._lock = threading.RLock()
 
-    def arrive(self, signature: Signature, depth: int) -> Ticket | None:
-        """A call begins. None if it is to be answered without running the tool.
+    def arrive(self, signature: Signature, depth: int, around: Around | None = None) -> Ticket | Loop:
+        """A call begins; a loop that is returned is why it is to be answered without running the tool.
+
+        What a tool does inside is judged by itself: two calls that both look at the same things go round no circle.
 
         Raises:
             AgentLoopDetectedError: the run was ended before, or is nested too deep now.
@@ -77,51 +93,56 @@ class Watch:
                 self.ignored = True
                 self._stop()
                 raise self.error(self.trip)
-            if depth > self._max_depth and self._is_too_deep(Loop("depth", signature[0], depth)):
-                return None
-            track = self._history.track(signature)
-            if track.blocked:
-                return None
+            if depth > self._max_depth:
+                loop = Loop("depth", signature[0], depth)
+                if self._is_too_deep(loop):
+                    return loop
+            history = self._history if around is None else self._history_in(around)
+            track = history.track(signature)
+            if track.blocked is not None:
+                return track.blocked
             track.running += 1
-            return Ticket(track, track.running == 1 and self._is_first_in_turn(track))
+            return Ticket(history, track, track.running == 1 and self._is_first_in_turn(track))
 
     def leave(self, ticket: Ticket) -> None:
         """A call has ended without an outcome: it was cancelled, or waits for somebody."""
         with self._lock:
             ticket.track.running -= 1
-            self._history.forget(ticket.track)
+            ticket.history.forget(ticket.track)
 
     def finish(
         self, ticket: Ticket, fingerprint: Hashable, *, failed: bool, wrote: bool
     ) -> AgentLoopDetectedError | None:
         """A call has ended with an outcome; an error that is returned takes its place."""
         with self._lock:
-            track = ticket.track
+            history, track = ticket.history, ticket.track
             track.running -= 1
-            if not ticket.counts:
-                self._history.forget(track)
-                return None
-            loop = self._history.record(track, fingerprint, failed=failed)
-            if loop is not None:
-                return self._found(loop)
-            if wrote and self._blocked:
+            error = None
+            if ticket.counts and self.trip is None:
+                loop = history.record(track, fingerprint, failed=failed, wrote=wrote)
+                if loop is not None:
+                    error = self._found(loop, history)
+            else:
+                history.forget(track)
+            if wrote and self._blocked and track.blocked is None:
                 self._unblock()
-            return None
+            return error
 
     def error(self, loop: Loop) -> AgentLoopDetectedError:
         """What is raised for a loop: anew each time, so that no traceback grows."""
         return AgentLoopDetectedError(loop, self.session_id)
 
-    def _found(self, loop: Loop) -> AgentLoopDetectedError | None:
+    def _found(self, loop: Loop, history: History) -> AgentLoopDetectedError | None:
         self._note(loop)
         if loop.kind == "runaway" or self._on_loop == "warn":
             return None
         if self._on_loop == "raise":
             self.trip = loop
             return self.error(loop)
-        for track in self._history.blame(loop):
-            track.blocked = True
-            self._blocked.append(track)
+        for track in history.blame(loop):
+            if track.blocked is None:
+                self._blocked.append((history, track))
+            track.blocked = loop
         return None
 
     def _is_too_deep(self, loop: Loop) -> bool:
@@ -141,15 +162,22 @@ class Watch:
     def _unblock(self) -> None:
         """Something else was written: what went round may come to something now."""
         blocked, self._blocked = self._blocked, []
-        for track in blocked:
-            track.blocked = False
-            self._history.forget(track)
+        for history, track in blocked:
+            track.blocked = None
+            history.forget(track)
+
+    def _history_in(self, around: Around) -> History:
+        if around.history is None:
+            around.history = History(self._max_repeats)
+        return around.history
 
     def _is_first_in_turn(self, track: Track) -> bool:
         """Whether no other task has made the same call in this turn of the event loop: those of one answer do."""
         loop = asyncio._get_running_loop()
         if loop is None:
             return True
+        if self._turn_of is not loop:  # the loop before may have ended in the middle of a turn
+            self._turn, self._turn_of = {}, loop
         if not self._turn:
             loop.call_soon(self._turn.clear)
         task = asyncio.current_task(loop)

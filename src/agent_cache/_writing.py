@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import Context, copy_context
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from agent_cache._audience import Audience, tags_written
-from agent_cache._binding import Arguments, Bound
+from agent_cache._audience import NOBODY, Audience, tags_written
+from agent_cache._binding import Arguments, Binding, Bound
 from agent_cache._call import Call, Scope
-from agent_cache._frameworks import is_error
+from agent_cache._frameworks import has_paused, is_error
 from agent_cache._metrics import enlist
 from agent_cache._notes import writing
 from agent_cache._outcome import fingerprint
@@ -23,6 +24,8 @@ from agent_cache._reading import Reading, readings
 from agent_cache._resources import Path, Resource, call_name, names_around, names_written
 from agent_cache._session import current_session
 from cache import Mutating, mutating
+
+logger = logging.getLogger("agent_cache")
 
 #: ``(args, kwargs)`` of the write tool to those of a read tool, or to a list of such pairs.
 KeyFn: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
@@ -53,12 +56,15 @@ class Writing:
         self.clear_all = clear_all
         self.key_fn = key_fn
         self.linger = linger
+        mutating(tags=("checked",), linger=linger)  # which refuses at once what is no linger
         self.tags_of = tags_of
         self.may_be_none = may_be_none
         #: Whether what it runs is a read tool, whose calls are watched there and may be answered from the cache.
         self.reads_itself = reads_itself
         self._writes = 0
-        self._lock = threading.Lock()
+        self._warned = False
+        # Reentrant, for a finalizer may run a tool.
+        self._lock = threading.RLock()
         enlist(self)
 
     def totals(self) -> Counter[str]:
@@ -88,10 +94,21 @@ class Writing:
         try:
             with self.covered(args, kwargs, call):
                 value = run(*args, **kwargs)
+                self._check_finished(value)
         except BaseException as error:
             call.fail(error, wrote=True)
             raise
         return call.answer(value)
+
+    def _check_finished(self, value: Any) -> None:
+        """Refuse a write that is still to come when it has returned: it would be made after all was invalidated."""
+        if isawaitable(value):
+            if iscoroutine(value):
+                value.close()
+            raise TypeError(
+                f"{self.name} returned {value!r}, which must be awaited, and so has not written yet: make it an "
+                f"`async def` that awaits it"
+            )
 
     @contextmanager
     def passing(self, args: Arguments, kwargs: dict[str, Any]) -> Iterator[None]:
@@ -117,6 +134,16 @@ class Writing:
             finally:
                 call.exit(outer)
 
+    def _warn(self) -> None:
+        with self._lock:
+            warn, self._warned = not self._warned, True
+        if warn:
+            logger.warning(
+                "%s reaches no session: its scope is the session, and none is open: put `async with "
+                "AgentCacheSession():` around it",
+                self.name,
+            )
+
     # -- what it changes ---------------------------------------------------------------------------------------
 
     def _tags(self, args: Arguments, kwargs: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
@@ -124,8 +151,10 @@ class Writing:
         values = self.binding.values(args, kwargs)
         session = current_session()
         label = None
-        if self.scope == "session":  # without a session it changes what belongs to none
+        if self.scope == "session":
             label = "none" if session is None else session.memory.label
+            if session is None:
+                self._warn()
         audience = Audience(label, self.binding.partition(args, kwargs))
         tags = []
         for resource in self.resources:
@@ -134,7 +163,7 @@ class Writing:
             tags.append((resource.template, tuple(dict.fromkeys(tags_written(names, audience)))))
         own = tuple(self.tags_of(values))
         if own:
-            tags.append((self.name, own))
+            tags.append((" and ".join(own), own))
         return tags
 
     def _names_of_one(
@@ -165,12 +194,23 @@ class Writing:
         for pair in calls if isinstance(calls, list) else [calls]:
             match pair:
                 case (tuple() | list() as its_args, Mapping() as its_kwargs) if isinstance(pair, tuple):
-                    yield reading.binding.key(tuple(its_args), dict(its_kwargs))
+                    yield from self._keys_of(reading, tuple(its_args), dict(its_kwargs))
                 case _:
                     raise TypeError(
                         f"{self.name} was not run: key_fn={self.key_fn!r} returned {calls!r}. Return the arguments of "
                         f"{reading.name} as a pair (args, kwargs), such as ((7,), {{}}), or a list of such pairs"
                     )
+
+    def _keys_of(self, reading: Reading, args: Arguments, kwargs: dict[str, Any]) -> Iterator[Hashable | None]:
+        """The keys of a call as ``key_fn`` has written it down."""
+        binding = reading.binding
+        try:  # of a tool that others have written the parameters are not known
+            yield from binding.keys(args, kwargs) if isinstance(binding, Binding) else (None,)
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name} was not run: key_fn={self.key_fn!r} returned {(args, kwargs)!r}, which is no call of "
+                f"{reading.name}: {error}"
+            ) from error
 
 
 class WriteCall(Call):
@@ -183,7 +223,12 @@ class WriteCall(Call):
         self.writing = writing
         if writing.reads_itself:  # and is watched there
             self.watch = None
-        self.key: Hashable = None if self.watch is None else writing.binding.key(args, kwargs)
+        self.key: Hashable = None
+        if self.watch is not None:
+            try:
+                self.key = writing.binding.key(args, kwargs)
+            except TypeError:  # no key can be made of an argument: it is a call like no other
+                self.key = object()
 
     def answer(self, value: Any) -> Any:
         """The result.
@@ -192,6 +237,9 @@ class WriteCall(Call):
             AgentLoopDetectedError: this call completes a loop.
 
         """
+        if has_paused(value):
+            self.pause()
+            return value
         is_counted = self.ticket is not None and self.ticket.counts
         self.finish(fingerprint(value) if is_counted else None, "write", failed=is_error(value), wrote=True)
         return value
@@ -204,6 +252,7 @@ class WriteCall(Call):
 
         """
         self.say("short_circuit")
+        self.tell_outer(NOBODY)  # what is made from this is no result
         return self.answer_short(may_be_none=self.writing.may_be_none)
 
 

@@ -19,3 +19,6 @@ class AgentLoopDetectedError(CacheError):
         super().__init__(f"{loop} (session {session_id!r})")
         self.loop = loop
         self.session_id = session_id
+
+    def __reduce__(self) -> tuple[type[AgentLoopDetectedError], tuple[Loop, str]]:
+        return type(self), (self.loop, self.session_id)

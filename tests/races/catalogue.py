@@ -15,24 +15,30 @@ Scenario = Callable[[Race], None]
 
 @dataclass(frozen=True)
 class Entry:
-    """A scenario, and how it is explored: ``small`` ones completely, the others by random schedules."""
+    """A scenario, and how it is explored: ``small`` ones completely, the others by random schedules.
+
+    It is ``costly`` if much has to be built for each: then there are fewer of them.
+    """
 
     name: str
     scenario: Scenario
     small: bool
     allow: frozenset[str]
+    costly: bool
 
 
 SCENARIOS: dict[str, Entry] = {}
 
 
-def scenario(*, small: bool = True, allow: frozenset[str] | set[str] = frozenset()) -> Callable[[Scenario], Scenario]:
+def scenario(
+    *, small: bool = True, allow: frozenset[str] | set[str] = frozenset(), costly: bool = False
+) -> Callable[[Scenario], Scenario]:
     """Put a scenario on the list. ``allow`` are the kinds of violations that it does not promise to be free of."""
 
     def add(function: Scenario) -> Scenario:
         name = function.__name__
         assert name not in SCENARIOS, name
-        SCENARIOS[name] = Entry(name, function, small, frozenset(allow))
+        SCENARIOS[name] = Entry(name, function, small, frozenset(allow), costly)
         return function
 
     return add

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from agent_cache import _audience, _read_call, _resources, _writing
+from agent_cache._call import Call
+from agent_cache._outcome import Outcome
 from cache import _batch, _entry, _flight, _loads, _mutation, _tags, _window, _wrapper
 from cache._held import Held
 from cache._lease import DIRTY, RUNNING, SPOIL, Lease
@@ -539,3 +542,94 @@ def the_keys_of_a_batch_do_not_rest_on_what_its_loader_reads() -> AbstractContex
 def both(*broken: AbstractContextManager[Any]) -> Iterator[None]:
     with broken[0], broken[1]:
         yield
+
+
+# -- tools --------------------------------------------------------------------------------------------------------
+
+
+def covering(tags_of: Callable[..., Any]) -> AbstractContextManager[Any]:
+    """Write tools that cover other tags: ``tags_of`` gets the names and the audience."""
+    return patch.object(_writing, "tags_written", tags_of)
+
+
+@mutant("a_tool_that_reads_and_one_that_writes", shows="stuck")
+def the_window_of_a_tool_ends_before_it_writes() -> AbstractContextManager[Any]:
+    @contextmanager
+    def covered(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> Iterator[None]:
+        with original(self, args, kwargs, call):
+            pass
+        yield
+
+    original = _writing.Writing.covered
+    return patch.object(_writing.Writing, "covered", covered)
+
+
+@mutant("a_tool_that_reads_and_one_that_writes", shows="stale-commit")
+def the_window_of_a_tool_begins_when_it_has_written() -> AbstractContextManager[Any]:
+    @contextmanager
+    def covered(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with original(self, args, kwargs, call):
+                pass
+
+    original = _writing.Writing.covered
+    return patch.object(_writing.Writing, "covered", covered)
+
+
+@mutant("a_tool_that_reads_and_one_that_writes", shows="stuck")
+def a_write_above_leaves_what_lies_below() -> AbstractContextManager[Any]:
+    return patch.object(_writing, "names_written", lambda path: ("at|" + ":".join(path),))
+
+
+@mutant("a_tool_that_writes_one_of_those_that_are_read", shows="stuck")
+def a_write_below_leaves_the_lists_above() -> AbstractContextManager[Any]:
+    return patch.object(_writing, "names_around", lambda path: ("below|" + ":".join(path),))
+
+
+@mutant("a_tool_that_writes_one_of_those_that_are_read", shows="stuck")
+def a_result_does_not_rest_on_its_call() -> AbstractContextManager[Any]:
+    def names_read(path: Any, call: Any) -> tuple[str, ...]:
+        return _resources.names_read(path, object())
+
+    return patch.object(_read_call, "names_read", names_read)
+
+
+@mutant("two_sessions_and_a_write_in_one_of_them", shows="stuck")
+def a_write_for_everybody_leaves_the_sessions_out() -> AbstractContextManager[Any]:
+    def tags_of(names: Any, audience: _audience.Audience) -> Iterator[str]:
+        return _audience.tags_written(names, audience._replace(session="none"))
+
+    return covering(tags_of)
+
+
+@mutant("two_sessions_and_a_write_in_one_of_them", shows="stuck")
+def a_write_leaves_the_partitions_out() -> AbstractContextManager[Any]:
+    return covering(
+        lambda names, audience: (tag for tag in _audience.tags_written(names, audience) if tag.endswith("undivided"))
+    )
+
+
+@mutant("two_users_of_a_tool_for_everybody_that_reads_what_is_theirs", shows="innocents")
+def what_is_private_inside_a_tool_is_not_noticed() -> AbstractContextManager[Any]:
+    return patch.object(Call, "tell_outer", nothing)
+
+
+@mutant("two_users_of_a_tool_for_everybody_that_reads_what_is_theirs", shows="innocents")
+def what_is_private_is_given_to_those_who_have_joined() -> AbstractContextManager[Any]:
+    """The tool notices, and keeps nothing; but whoever has joined takes what there is."""
+
+    def init(self: Any, maker: object, value: Any, *, reason: str | None = None, **options: Any) -> None:
+        original(self, maker, value, **options)
+
+    original = Outcome.__init__
+    return both(
+        patch.object(Outcome, "__init__", init),
+        patch.object(_read_call.ReadCall, "ttl_of", lambda self, outcome: 0.0),
+    )
+
+
+@mutant("a_tool_that_is_both", shows="liveness")
+def what_a_tool_reads_beside_its_own_window_is_its_own() -> AbstractContextManager[Any]:
+    return patch.object(_writing, "_Beside", lambda window: window)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from cache.testing import KINDS, Report, explore
-from tests.races import callers, core, keys, loops, nesting, tags, variants
+from tests.races import callers, core, keys, loops, nesting, tags, tools, variants
 from tests.races.catalogue import SCENARIOS, Entry
 from tests.races.conftest import Explored
 from tests.races.mutants import MUTANTS, Mutant
 
-ROOMS = (callers, core, keys, loops, nesting, tags, variants)
+ROOMS = (callers, core, keys, loops, nesting, tags, tools, variants)
 
 #: Schedules of a scenario that is sampled: in a quick run, and in a deep one.
 SAMPLES, DEEP_SAMPLES = 250, 1_200
@@ -19,7 +19,7 @@ ALL = 4_000
 
 
 def run(entry: Entry, *, deep: bool, preemptions: int) -> Report:
-    samples = DEEP_SAMPLES if deep else SAMPLES
+    samples = (DEEP_SAMPLES if deep else SAMPLES) // (4 if entry.costly else 1)
     return explore(
         entry.scenario,
         max_schedules=ALL if entry.small and not preemptions else 0,

@@ -12,6 +12,7 @@ from agent_cache._audience import Partition
 from agent_cache._binding import Arguments
 from agent_cache._call import Scope
 from agent_cache._frameworks import is_answered
+from agent_cache._notes import Latest
 from agent_cache._outcome import canonical, copier
 from agent_cache._reading import Reading
 from agent_cache._resources import Resource, resources_of
@@ -84,11 +85,19 @@ class Rules:
             )
         self._make_cache = partial(AsyncCache, maxsize, None if callable(ttl) else ttl)
         self._make_cache()  # which refuses at once what is no maxsize and no ttl
-        self._plans: dict[tuple[str, bool | None], Plan] = {}
+        self._named: Latest[tuple[str, bool | None, str], Plan] = Latest()
+        self._unnamed: Latest[tuple[str, bool | None, str], Plan] = Latest()
         self._lock = threading.Lock()
 
     async def call(
-        self, tool: str, context: Any, arguments: Mapping[str, Any], run: Run, *, read_only: bool | None = None
+        self,
+        tool: str,
+        context: Any,
+        arguments: Mapping[str, Any],
+        run: Run,
+        *,
+        read_only: bool | None = None,
+        source: str = "",
     ) -> Any:
         """Call a tool through its rules: what an adapter does in the hook of its framework.
 
@@ -98,9 +107,10 @@ class Rules:
             arguments: Those that the model has given.
             run: Runs the tool.
             read_only: What an MCP server says of it; None for a tool of no MCP server.
+            source: Where it comes from, if tools of several sources may have one name: their results are kept apart.
 
         """
-        return await self._plan(tool, read_only).call((context, dict(arguments)), run)
+        return await self._plan(tool, read_only, source).call((context, dict(arguments)), run)
 
     def call_blocking(
         self, tool: str, context: Any, arguments: Mapping[str, Any], run: Run, *, read_only: bool | None = None
@@ -108,13 +118,24 @@ class Rules:
         """The same for a hook that is no coroutine function."""
         return self._plan(tool, read_only).call_blocking((context, dict(arguments)), run)
 
-    def _plan(self, tool: str, read_only: bool | None) -> Plan:
-        plan = self._plans.get((tool, read_only))
+    def wants_hint(self, tool: str) -> bool:
+        """Whether it counts what its server says of a tool: where it does not, nobody need ask."""
+        return self._hinted is not None and not self._names(tool)
+
+    def _names(self, tool: str) -> bool:
+        return tool in self._reads or tool in self._writes
+
+    def _plan(self, tool: str, read_only: bool | None, source: str = "") -> Plan:
+        key = (tool, read_only, source)
+        # A model, or whoever else calls a tool by a name of its own making, must not push out those that there are.
+        plans = self._named if self._names(tool) else self._unnamed
+        plan = plans.get(key)
         if plan is None:
             with self._lock:
-                plan = self._plans.get((tool, read_only))
+                plan = plans.get(key)
                 if plan is None:
-                    plan = self._plans[tool, read_only] = self._make_plan(tool, read_only)
+                    plan = self._make_plan(tool, read_only)
+                    plans.put(key, plan)
         return plan
 
     def _make_plan(self, tool: str, read_only: bool | None) -> Plan:
@@ -137,6 +158,7 @@ class Rules:
         )
         if writes is None:
             return Plan(reading, None)
+        reading.writes = True
         writing = Writing(
             tool,
             binding,
@@ -209,6 +231,18 @@ class _Binding:
     def mapped(self, _: Mapping[str, Any], __: str) -> Hashable | None:
         """Its parameters are not known: whoever writes one call of it has written all."""
         return None
+
+
+def checked_rules(rules: object) -> Rules:
+    """What a hook was given, if it is rules.
+
+    Raises:
+        TypeError: it is something else.
+
+    """
+    if not isinstance(rules, Rules):
+        raise TypeError(f"rules={rules!r}, of type {type(rules).__name__}: pass agent_cache.integrations.Rules(...)")
+    return rules
 
 
 def _resources(given: object, name: str) -> dict[str, tuple[Resource, ...]]:
