@@ -104,12 +104,12 @@ def _cells(figures: Figures) -> dict[str, str]:
         "requests per second": f"{figures.rate:,.0f}",
         "loads of the database": f"{figures.loads:,}",
         "hit rate": f"{figures.hit_rate:.1%}" if figures.hits else "-",
-        "median latency": _duration(figures.p50),
-        "99th percentile": _duration(figures.p99),
+        "median latency": duration(figures.p50),
+        "99th percentile": duration(figures.p99),
         "writes": f"{sum(writes.values()):,}",
         "  of which failed": f"{sum(writes.values()) - writes.get('done', 0):,}",
         "stale reads": f"{figures.stale:,}",
-        "  behind a commit by up to": _duration(figures.oldest) if figures.stale else "-",
+        "  behind a commit by up to": duration(figures.oldest) if figures.stale else "-",
         "reads of what never was": f"{figures.dirty:,}",
         "pages wrong for good": f"{figures.stuck:,}",
     }
@@ -119,21 +119,23 @@ def _findings(figures: Figures) -> str:
     findings = []
     if figures.stale:
         findings.append(
-            f"{_count(figures.stale, 'read')} of {figures.requests:,} showed what had already been changed when "
-            f"they began, up to {_duration(figures.oldest)} after the commit"
+            f"{count(figures.stale, 'read')} of {figures.requests:,} showed what had already been changed when "
+            f"they began, up to {duration(figures.oldest)} after the commit"
         )
     if figures.dirty:
-        findings.append(f"{_count(figures.dirty, 'read')} showed a change that was never committed")
+        findings.append(f"{count(figures.dirty, 'read')} showed a change that was never committed")
     if figures.stuck:
-        findings.append(f"{_count(figures.stuck, 'page')} still wrong after all writing had ended")
+        findings.append(f"{count(figures.stuck, 'page')} still wrong after all writing had ended")
     return "; ".join(findings)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """How many there are, in words."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time, in the unit that it is read best in."""
     if seconds >= 1:
         return f"{seconds:.1f} s"
     milliseconds = seconds * 1e3
