@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from bench import report, studies
 from bench.environments import TOP, Environment, InstallationFailed, environment, installed_versions
-from bench.questions import HITS, LOADS, Question
+from bench.questions import HITS, LOADS, TOOLS, Question
 from bench.rounds import Effort, Outcome, measure
 from bench.studies import Extent, Found
 from bench.verdicts import lines_of
@@ -69,7 +69,7 @@ def main() -> int:
 def _contests(options: Options, environments: list[Environment]) -> dict[Question, dict[str, Outcome]]:
     effort = QUICK if options.quick else THOROUGH
     outcomes: dict[Question, dict[str, Outcome]] = {}
-    for known in (*HITS, *LOADS):
+    for known in (*HITS, *LOADS, *TOOLS):
         if options.only not in known.what:
             continue
         question = known.brief() if options.quick else known

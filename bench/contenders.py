@@ -19,13 +19,16 @@ class Contender:
     """What one library offers.
 
     ``lru``, ``ttl`` and ``method`` make, for a number of entries, a decorator of ``async def`` functions; ``core``
-    makes a cache with ``get(key, loader=..., batch_loader=...)``. None is what the library does not have.
+    makes a cache with ``get(key, loader=..., batch_loader=...)``. ``tool`` makes a decorator of tools of agents, and
+    ``session`` what their calls are watched in. None is what the library does not have.
     """
 
     lru: Callable[[int], Decorate] | None = None
     ttl: Callable[[int], Decorate] | None = None
     method: Callable[[int], Decorate] | None = None
     core: Callable[..., Any] | None = None
+    tool: Callable[..., Decorate] | None = None
+    session: Callable[..., Any] | None = None
 
 
 def _ours() -> Contender:
@@ -56,6 +59,11 @@ def _s3fifo() -> Contender:
         ttl=lambda size: cache.AsyncTTL(time_to_live=LIFE, maxsize=size, policy="s3fifo"),
         core=lambda **options: cache.AsyncCache(policy="s3fifo", **options),
     )
+
+
+def _agents() -> Contender:
+    agent_cache = import_module("agent_cache")
+    return Contender(tool=agent_cache.AgentCache, session=agent_cache.AgentCacheSession)
 
 
 def _async_lru() -> Contender:
@@ -119,6 +127,7 @@ def _theine() -> Contender:
 OURS = "async-cache"
 UNTRACKED = "async-cache, track=False"
 S3FIFO = 'async-cache, policy="s3fifo"'
+AGENTS = "agent_cache"
 FORMER = "async-cache 2.0.3"
 REFERENCES = "reference implementations"
 
@@ -126,6 +135,7 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     OURS: _ours,
     UNTRACKED: _untracked,
     S3FIFO: _s3fifo,
+    AGENTS: _agents,
     "async-lru": _async_lru,
     "cachetools-async": _cachetools_async,
     "cachebox": _cachebox,

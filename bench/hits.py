@@ -10,6 +10,7 @@ from typing import Any
 from bench import timers
 from bench.cases import Case
 from bench.contenders import Contender, impossible
+from bench.floor import Floor, cycle
 
 #: Few enough to stay in the processor's caches, as the keys of hot functions do.
 KEYS = range(100)
@@ -101,7 +102,7 @@ SHAPES: dict[str, tuple[Callable[[Any, Loads], Subject], Any]] = {
 
 
 class Hit(Case):
-    """A hit, in one of the `SHAPES`. Without a cache: an ``async def`` around one look into a dict."""
+    """A hit, in one of the `SHAPES`. Without a cache: the floor."""
 
     def __init__(self, contender: Contender, *, shape: str, keep: str = "lru") -> None:
         build, timer = SHAPES[shape]
@@ -110,8 +111,7 @@ class Hit(Case):
         self._loads: Loads = []
         self._subject = build(make(maxsize=size) if shape.startswith("core") else make(size), self._loads)
         self._time = timers.fresh(timer)
-        self._time_bare = timers.fresh(timers.one_argument)
-        self._data = {key: key for key in KEYS}
+        self._floor = Floor(KEYS)
 
     async def answers(self) -> Any:
         """Each key's value, twice, and that it was loaded once."""
@@ -120,19 +120,9 @@ class Hit(Case):
 
     async def run(self, count: int) -> int:
         """Nanoseconds of so many hits."""
-        nanoseconds: int = await self._time(self._subject.timed, _cycle(count))
+        nanoseconds: int = await self._time(self._subject.timed, cycle(KEYS, count))
         return nanoseconds
 
     async def bare(self, count: int) -> int:
         """Nanoseconds of so many looks into a dict."""
-        data = self._data
-
-        async def floor(uid: int) -> int:
-            return data[uid]
-
-        nanoseconds: int = await self._time_bare(floor, _cycle(count))
-        return nanoseconds
-
-
-def _cycle(count: int) -> list[int]:
-    return (list(KEYS) * (count // len(KEYS) + 1))[:count]
+        return await self._floor.run(cycle(KEYS, count))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.contenders import FORMER, OURS, PEERS, S3FIFO, UNTRACKED
+from bench.contenders import AGENTS, FORMER, OURS, PEERS, S3FIFO, UNTRACKED
 from bench.rounds import Contest
 
 #: What stands for the same work without a cache, and for the fastest of the other libraries.
@@ -14,20 +14,21 @@ BARE, BEST_PEER = "bare", "best peer"
 
 @dataclass(frozen=True)
 class Target:
-    """A bound of one ratio, or of milliseconds.
+    """A bound of one ratio, or of microseconds.
 
     Either our time is ``most`` times that of ``other``, or that of ``other`` is ``least`` times ours, or ours is
-    ``milliseconds``. Two bounds are those on Python 3.11 and on newer ones.
+    ``microseconds``. Two bounds are those on Python 3.11 and on newer ones. Without any, the ratio is told, and nothing
+    promised.
     """
 
     other: str = BARE
     most: float | tuple[float, float] | None = None
     least: float | None = None
-    milliseconds: float | None = None
+    microseconds: float | None = None
 
-    def bound(self, version: str) -> float:
-        """The bound for one version of Python."""
-        bound = next(bound for bound in (self.most, self.least, self.milliseconds) if bound is not None)
+    def bound(self, version: str) -> float | None:
+        """The bound for one version of Python, if there is one."""
+        bound = next((bound for bound in (self.most, self.least, self.microseconds) if bound is not None), None)
         return bound[version != "3.11"] if isinstance(bound, tuple) else bound
 
 
@@ -43,7 +44,7 @@ class Question:
     def brief(self) -> Question:
         """The same with few entrants where many would take long: us, and those of whom something is promised."""
         contest = self.contest
-        if contest.case == "hit":
+        if contest.case in ("hit", "tool hit", "watching"):
             return self
         named = {target.other for target in self.targets}
         kept = tuple(name for name in contest.entrants if name == OURS or name in named)
@@ -82,7 +83,12 @@ def _batch(what: str, **options: Any) -> Question:
 
 def _decorate(what: str, *, new: bool) -> Question:
     contest = Contest("decorate", (OURS, "async-lru", "cachetools-async"), {"new": new})
-    return Question(what, contest, (Target(milliseconds=0.3),), bare="wraps")
+    return Question(what, contest, (Target(microseconds=300),), bare="wraps")
+
+
+def _tool(what: str, *, microseconds: float | None = None, **options: Any) -> Question:
+    targets = (Target(),) if microseconds is None else (Target(microseconds=microseconds), Target())
+    return Question(f"agent tool: {what}", Contest("tool hit", (AGENTS,), options), targets)
 
 
 def on(loop: str) -> str:
@@ -116,6 +122,19 @@ HITS = (
     _hit("`peek` of a wrapper", "peek", _floor(1.0), entrants=(OURS,)),
     _hit("`AsyncCache.peek`", "core peek", _floor(1.0), entrants=(OURS,)),
     _hit("`AsyncCache.get` hit", "core", _floor(2.0), entrants=(OURS, FORMER)),
+)
+
+TOOLS = (
+    _tool("hit, with a session and loop detection on", microseconds=5, kind="async", watched=True),
+    _tool('the same, `scope="session"`', kind="async", watched=True, scope="session"),
+    _tool("hit, without a session", kind="async", watched=False),
+    _tool("hit, a context parameter and `vary`", kind="personal", watched=False),
+    _tool("hit of a plain `def`", kind="plain", watched=False),
+    Question(
+        "agent tool: the watch for loops alone",
+        Contest("watching", (AGENTS,)),
+        (Target(microseconds=2), Target()),
+    ),
 )
 
 LOADS = (

@@ -37,6 +37,14 @@ async def two_arguments(call: Any, keys: Iterable[Any]) -> int:
     return process_time_ns() - began
 
 
+async def with_context(call: Any, keys: Iterable[Any], context: Any) -> int:
+    """Nanoseconds of ``await call(context, key, key)`` for all keys."""
+    began = process_time_ns()
+    for key in keys:
+        await call(context, key, key)
+    return process_time_ns() - began
+
+
 async def keyword(call: Any, keys: Iterable[Any]) -> int:
     """Nanoseconds of ``await call(uid=key)`` for all keys."""
     began = process_time_ns()
@@ -67,6 +75,23 @@ async def synchronous(call: Any, keys: Iterable[Any]) -> int:
     began = process_time_ns()
     for key in keys:
         call(key)
+    return process_time_ns() - began
+
+
+async def synchronous_two_arguments(call: Any, keys: Iterable[Any]) -> int:
+    """Nanoseconds of ``call(key, key)`` for all keys."""
+    began = process_time_ns()
+    for key in keys:
+        call(key, key)
+    return process_time_ns() - began
+
+
+async def watched(watch: Any, signatures: Iterable[Any]) -> int:
+    """Nanoseconds of a call of each signature, all with one outcome, under the eyes of ``watch``."""
+    began = process_time_ns()
+    for signature in signatures:
+        ticket = watch.arrive(signature, 1)
+        watch.finish(ticket, 0, failed=False, wrote=False)
     return process_time_ns() - began
 
 

@@ -41,7 +41,7 @@ class Line:
 def lines_of(question: Question, outcomes: Mapping[str, Outcome]) -> list[Line]:
     """A line for each target; where none is promised, one with the ratio to the same work without a cache."""
     lines = []
-    for target in question.targets or (None,):
+    for target in question.targets or (Target(),):
         line = Line(question.what, _describe(question, target))
         for version, outcome in outcomes.items():
             line.cells[version] = _judge(question, target, version, outcome.times)
@@ -55,13 +55,13 @@ def best_peer(times: Mapping[str, Times]) -> str | None:
     return min(peers, key=lambda name: times[name].median, default=None)
 
 
-def _judge(question: Question, target: Target | None, version: str, times: Mapping[str, Times]) -> Cell:
+def _judge(question: Question, target: Target, version: str, times: Mapping[str, Times]) -> Cell:
     own = times[question.contest.entrants[0]]
-    if target is None:
-        return Cell(_ratio_text(own.over_bare()))
     bound = target.bound(version)
-    if target.milliseconds is not None:
-        spread = Spread.of(nanoseconds / 1e6 for nanoseconds in own.own)
+    if bound is None:
+        return Cell(_ratio_text(own.over_bare()))
+    if target.microseconds is not None:
+        spread = Spread.of(nanoseconds / 1e3 for nanoseconds in own.own)
         return Cell(_ratio_text(spread), met=spread.median <= bound)
     if target.other == BARE:
         spread = own.over_bare()
@@ -77,11 +77,11 @@ def _judge(question: Question, target: Target | None, version: str, times: Mappi
     return Cell(_ratio_text(spread) + name, met=spread.median <= bound)
 
 
-def _describe(question: Question, target: Target | None) -> str:
-    if target is None:
+def _describe(question: Question, target: Target) -> str:
+    if target.bound("") is None:
         return _BARE_NAMES[question.bare]
-    if target.milliseconds is not None:
-        return f"≤ {target.milliseconds:g} ms"
+    if target.microseconds is not None:
+        return f"≤ {target.microseconds:g} µs"
     if target.other == BARE:
         return f"≤ {_bounds(target)} {_BARE_NAMES[question.bare]}"
     if target.least is not None:

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
 
+from bench.agents import ToolHit, Watching
 from bench.cases import Case
 from bench.contenders import CONTENDERS
 from bench.decorating import Decorate
@@ -34,6 +35,8 @@ CASES: dict[str, Callable[..., Case]] = {
     "herd": Herd,
     "batch": Batch,
     "decorate": Decorate,
+    "tool hit": ToolHit,
+    "watching": Watching,
 }
 
 #: What is asked once, and answered with figures of its own.

@@ -19,6 +19,9 @@ from typing import Any
 #: What is run, what it prints, and what a reader types into a shell.
 LANGUAGES = ("python", "text", "console")
 
+#: A block that is a file of this project as a whole, put in when the site is built: what needs more than this project.
+INCLUDED = re.compile(r'--8<-- "(?P<path>[^"]+)"\n')
+
 FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -30,6 +33,12 @@ class Block:
     body: str
     line: int
 
+    @property
+    def included(self) -> str | None:
+        """The path of the file that it is, if it is one."""
+        found = INCLUDED.fullmatch(self.body)
+        return None if found is None else found["path"]
+
 
 @dataclass(frozen=True)
 class Example:
@@ -40,7 +49,7 @@ class Example:
 
 
 def blocks_of(text: str) -> list[Block]:
-    """Every fenced block of a page; refuse a fence that would not be seen here, and so never be run."""
+    """Every fenced block of a page; refuse what would not be seen here, and so never be run."""
     blocks = [
         Block(found["language"], found["body"], text.count("\n", 0, found.start("body")) + 1)
         for found in FENCED.finditer(text)
@@ -51,11 +60,13 @@ def blocks_of(text: str) -> list[Block]:
     for block in blocks:
         if block.language not in LANGUAGES:
             raise ValueError(f"line {block.line}: {block.language!r} is none of {', '.join(LANGUAGES)}")
+        if "--8<--" in block.body and block.included is None:
+            raise ValueError(f"line {block.line}: a file is included as a block of its own")
     return blocks
 
 
 def examples_of(text: str) -> Iterator[Example]:
-    """The blocks of Python, each with the output that follows it."""
+    """The blocks of Python that stand in a page, each with the output that follows it."""
     example: Block | None = None
     for block in blocks_of(text):
         if block.language == "text":
@@ -66,7 +77,7 @@ def examples_of(text: str) -> Iterator[Example]:
             continue
         if example is not None:
             yield Example(example, "")
-        example = block if block.language == "python" else None
+        example = block if block.language == "python" and block.included is None else None
     if example is not None:
         yield Example(example, "")
 

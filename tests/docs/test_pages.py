@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import agent_cache
 import cache
 import cache.testing
 from tests.docs.pages import blocks_of, run
@@ -21,6 +22,19 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(TOP
 def test_every_example_runs_and_prints_what_the_page_shows(page: Path) -> None:
     run(page)
     cache.testing.assert_sound()
+
+
+@each_page
+def test_every_program_that_a_page_includes_is_one(page: Path) -> None:
+    included = [block.included for block in blocks_of(page.read_text(encoding="utf-8")) if block.included]
+    for path in included:
+        compile((TOP / path).read_text(encoding="utf-8"), path, "exec", dont_inherit=True)
+
+
+def test_every_framework_has_its_program_in_the_guide() -> None:
+    blocks = blocks_of((TOP / "docs" / "agents.md").read_text(encoding="utf-8"))
+    programs = [str(path.relative_to(TOP)) for path in sorted((TOP / "examples" / "agents").glob("*_shop.py"))]
+    assert sorted(block.included for block in blocks if block.included) == programs
 
 
 @each_page
@@ -55,7 +69,7 @@ def test_every_link_outside_the_site_leads_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"\W+", "-", heading.lower()).strip("-") for heading in headings}, link
 
 
-@pytest.mark.parametrize("module", [cache, cache.testing], ids=["cache", "cache.testing"])
+@pytest.mark.parametrize("module", [cache, cache.testing, agent_cache], ids=lambda module: module.__name__)
 def test_every_public_name_is_in_the_reference(module: object) -> None:
     reference = (TOP / "docs" / "reference.md").read_text(encoding="utf-8")
     names: list[str] = getattr(module, "__all__")  # noqa: B009 - a module of which only this is known

@@ -81,6 +81,19 @@ def test_an_unknown_language_is_refused(page: Write) -> None:
         run(page(("pyhton", "print(42)")))
 
 
+def test_a_file_that_is_included_is_not_run_and_has_no_output(page: Write) -> None:
+    included = ("python", '--8<-- "examples/agents/shop.py"')
+    assert [block.included for block in blocks_of(page(included).read_text())] == ["examples/agents/shop.py"]
+    run(page(included))
+    with pytest.raises(ValueError, match="follows no example"):
+        run(page(included, ("text", "42")))
+
+
+def test_a_file_that_is_included_among_other_lines_is_refused(page: Write) -> None:
+    with pytest.raises(ValueError, match="line 4: a file is included as a block of its own"):
+        run(page(("python", 'x = 1\n--8<-- "examples/agents/shop.py"')))
+
+
 def test_an_output_without_an_example_is_refused(page: Write) -> None:
     with pytest.raises(ValueError, match="follows no example"):
         run(page(("console", "$ make test"), ("text", "42")))

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
-from bench.contenders import CONTENDERS, OURS, S3FIFO, UNTRACKED, Contender, imports_of
+from agent_cache import AgentCache, AgentCacheSession
+from bench.agents import CALLS
+from bench.contenders import AGENTS, CONTENDERS, OURS, S3FIFO, UNTRACKED, Contender, imports_of
 from bench.hits import KEYS
-from bench.questions import HITS, LOADS, Question
+from bench.questions import HITS, LOADS, TOOLS, Question
 from bench.worker import CASES
 
-QUESTIONS = {question.what: question for question in (*HITS, *LOADS)}
+QUESTIONS = {question.what: question for question in (*HITS, *LOADS, *TOOLS)}
 
 
 def _case(question: Question) -> Any:
@@ -47,6 +49,31 @@ async def test_a_herd_that_loads_more_than_once_is_no_result() -> None:
         await herd.run(1)
 
 
+@pytest.mark.parametrize("kind", ["async", "plain", "personal"])
+async def test_a_tool_that_is_executed_at_each_call_is_no_result(kind: str) -> None:
+    calls_through = Contender(tool=lambda *_, **__: lambda function: function)
+    with pytest.raises(ValueError, match="to be executed once"):
+        await CASES["tool hit"](calls_through, kind=kind, watched=False).answers()
+
+
+@pytest.mark.parametrize(("most", "found"), [(5, 0), (2, len(CALLS))])
+async def test_every_call_of_a_watched_tool_is_watched_and_none_is_a_loop(most: int, found: int) -> None:
+    sessions: list[AgentCacheSession] = []
+
+    def session(**options: Any) -> AgentCacheSession:
+        sessions.append(AgentCacheSession(**options, max_tool_repeats=most, on_loop="warn"))
+        return sessions[-1]
+
+    await CASES["tool hit"](Contender(tool=AgentCache, session=session), kind="async", watched=True).answers()
+    assert [len(made.loops) for made in sessions] == [found]
+
+
+async def test_a_watch_that_finds_nothing_is_no_result() -> None:
+    blind = Contender(session=lambda **options: AgentCacheSession(**options, max_tool_repeats=6))
+    with pytest.raises(ValueError, match="one repetition"):
+        await CASES["watching"](blind).answers()
+
+
 def test_what_a_library_does_not_have_is_said() -> None:
     with pytest.raises(LookupError, match="nothing of the kind"):
         CASES["hit"](Contender(), shape="core", keep="lru")
@@ -54,7 +81,7 @@ def test_what_a_library_does_not_have_is_said() -> None:
 
 def test_only_this_library_and_its_former_version_see_a_package_called_cache() -> None:
     seen = {name: imports_of(name) for name in CONTENDERS}
-    assert {name for name, what in seen.items() if what == "ours"} == {OURS, UNTRACKED, S3FIFO}
+    assert {name for name, what in seen.items() if what == "ours"} == {OURS, UNTRACKED, S3FIFO, AGENTS}
     assert [name for name, what in seen.items() if what == "former"] == ["async-cache 2.0.3"]
 
 

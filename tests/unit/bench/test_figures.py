@@ -47,9 +47,13 @@ def test_who_did_not_take_part_is_not_measured() -> None:
     assert (line.cells["3.11"].text, line.cells["3.11"].met) == ("not measured", None)
 
 
-def test_milliseconds_are_judged_as_such() -> None:
-    (line,) = lines_of(Question("hit", CONTEST, (Target(milliseconds=0.3),)), _outcome())
-    assert line.cells["3.11"].met is True
+def test_microseconds_are_judged_as_such_beside_the_ratio() -> None:
+    kept, missed, ratio = lines_of(
+        Question("hit", CONTEST, (Target(microseconds=0.012), Target(microseconds=0.011), Target())), _outcome()
+    )
+    assert (kept.target, str(kept.cells["3.11"])) == ("≤ 0.012 µs", "0.01 (0.01-0.02) ✓")
+    assert missed.cells["3.11"].met is False
+    assert (ratio.target, ratio.cells["3.11"].met) == ("x floor", None)
 
 
 def test_a_figure_has_three_digits() -> None:
