@@ -31,7 +31,7 @@ def explain(tool: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
     every, named = reading.binding.completed(args, kwargs)
     try:
         call = ReadCall(reading, every, named, tool)
-    except Exception as error:
+    except Exception as error:  # vary's, passed on with a word on what it may have missed
         if named is not kwargs:
             error.add_note(f"what a framework gives to {reading.name} was left out: if vary= needs it, pass it")
         raise

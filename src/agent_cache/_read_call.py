@@ -114,7 +114,7 @@ class ReadCall(Call):
             value = self._run(*self._args, **self._kwargs)
             if isawaitable(value):
                 value = await value
-        except Exception as error:
+        except Exception as error:  # the tool's own: passed on, unless it is for this call alone
             outcome = self._own(error)
             if outcome is None:
                 raise
@@ -128,7 +128,7 @@ class ReadCall(Call):
         outer = self._start()
         try:
             value = self._run(*self._args, **self._kwargs)
-        except Exception as error:
+        except Exception as error:  # as above
             outcome = self._own(error)
             if outcome is None:
                 raise

@@ -84,7 +84,7 @@ class Reading:
                 outcome = await call.cache.get(call.key, call.load, ttl=call.ttl_of, tags=call)
                 if outcome.reason is not None and outcome.maker is not call:
                     outcome = await call.load()
-        except BaseException as error:
+        except BaseException as error:  # recorded, and passed on
             call.fail(error)
             raise
         return call.answer(outcome)
@@ -103,7 +103,7 @@ class Reading:
                 outcome = call.cache.get_blocking(call.key, call.load_blocking, ttl=call.ttl_of, tags=call)
                 if outcome.reason is not None and outcome.maker is not call:
                     outcome = call.load_blocking()
-        except BaseException as error:
+        except BaseException as error:  # recorded, and passed on
             call.fail(error)
             raise
         return call.answer(outcome)

@@ -81,7 +81,7 @@ class Writing:
                 value = run(*args, **kwargs)
                 if isawaitable(value):
                     value = await value
-        except BaseException as error:
+        except BaseException as error:  # recorded, and passed on
             call.fail(error, wrote=True)
             raise
         return call.answer(value)
@@ -95,7 +95,7 @@ class Writing:
             with self.covered(args, kwargs, call):
                 value = run(*args, **kwargs)
                 self._check_finished(value)
-        except BaseException as error:
+        except BaseException as error:  # recorded, and passed on
             call.fail(error, wrote=True)
             raise
         return call.answer(value)

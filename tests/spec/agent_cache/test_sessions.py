@@ -721,7 +721,7 @@ async def test_a_trip_that_was_wrapped_is_raised_from_what_wraps_it(
             await get_cart()
             try:
                 await run()
-            except Exception as error:
+            except Exception as error:  # looked at, and passed on
                 wrappers.append(error)
                 raise
     assert [caught.value.__cause__] == wrappers
