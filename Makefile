@@ -61,7 +61,7 @@ python = $(or $(PYTHON),$$(scripts/find-python))
 	$(call environment,$(python),test lint types docs demo bench)
 
 .venv-demo/.stamp: pyproject.toml
-	$(call environment,$(python),demo)
+	$(call environment,$(python),demo agent-demo)
 
 .venv-frameworks/.stamp: pyproject.toml
 	$(call environment,$(python),test types demo frameworks)

@@ -83,11 +83,13 @@ def test_the_database_itself_is_never_accused(document: dict[str, Any]) -> None:
     assert document["passes"]["no cache"]["is_sound"]
 
 
-def test_every_pass_reads_writes_and_sees_writes_fail(document: dict[str, Any]) -> None:
+def test_every_pass_reads_and_writes_and_some_of_the_writes_fail(document: dict[str, Any]) -> None:
+    ends = set()
     for name, figures in document["passes"].items():
         assert figures["requests"] > 100, name
         assert figures["writes"]["done"] > 0, name
-        assert set(figures["writes"]) > {"done"}, name
+        ends |= set(figures["writes"])
+    assert ends > {"done"}
 
 
 def test_the_caches_answer_from_memory(document: dict[str, Any]) -> None:
