@@ -7,6 +7,7 @@ Both are written out as labels, such that a write reaches a result exactly if th
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
+from numbers import Number
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,6 +26,9 @@ class Partition(NamedTuple):
     kind: Hashable
     value: Hashable
     by: Hashable
+
+    def __repr__(self) -> str:
+        return "<partition>"  # errors quote keys, and whose results they are is nobody's business
 
     @classmethod
     def of(cls, value: Hashable, vary: object, by: Hashable = None) -> Partition | None:
@@ -90,5 +94,5 @@ def _product(names: Iterable[str], scopes: tuple[str, ...], parts: tuple[str, ..
 def _label(partition: Partition) -> str:
     # Partitions may share a label: then a write to one of them reaches both.
     value = partition.value
-    text = segment(value, "vary") if isinstance(value, str | int | UUID) else f"{hash(value):x}"
+    text = segment(value, "vary") if isinstance(value, str | Number | UUID) else f"{hash(value):x}"
     return f"part {text}"

@@ -29,7 +29,7 @@ class Bound(Protocol):
     """How the arguments of a call are understood."""
 
     @property
-    def contexts(self) -> tuple[str, ...]: ...
+    def personal(self) -> tuple[str, ...]: ...
     @property
     def is_varied(self) -> bool: ...
     def key(self, args: Arguments, kwargs: dict[str, Any], /) -> Hashable: ...
@@ -43,7 +43,8 @@ class Bound(Protocol):
 class Binding:
     """The parameters of one tool.
 
-    ``contexts`` are those by which a framework hands over the context of a run, ``injected`` all that it fills in.
+    ``contexts`` are those by which a framework hands over the context of a run, ``personal`` all by which it may tell
+    whose run it is, and ``injected`` all that it fills in.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class Binding:
             p.name: injected(p.annotation, p.default) for p in self.parameters.values()
         }
         self.contexts = _with_role(roles, "context")
-        self.injected = (*self.contexts, *_with_role(roles, "neutral"))
+        self.personal = (*self.contexts, *_with_role(roles, "dependency"))
+        self.injected = (*self.personal, *_with_role(roles, "neutral"))
         #: Parameters that may turn out to be a context: only the value tells.
         self.untyped = tuple(
             p.name for p in self.parameters.values() if p.name not in self.injected and _may_be_anything(p.annotation)

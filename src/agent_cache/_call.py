@@ -34,6 +34,7 @@ class Call:
         "audience",
         "depth",
         "history",
+        "is_watched",
         "loop",
         "outer",
         "overheard",
@@ -60,6 +61,8 @@ class Call:
         self.depth = 1 if outer is None else outer.depth + 1
         self.audience: Audience | None = None
         self.overheard = False
+        #: Whether it is part of the history; if not, it is refused all the same once the run was ended.
+        self.is_watched = True
         #: Of the calls that its tool makes in the same session.
         self.history: History | None = None
         self.ticket: Ticket | None = None
@@ -76,6 +79,9 @@ class Call:
         """
         if self.watch is None:
             return True
+        if not self.is_watched:
+            self.check()
+            return True
         outer = self.outer
         around = outer if outer is not None and outer.session is self.session else None
         try:
@@ -88,6 +94,16 @@ class Call:
             return False
         self.ticket = arrived
         return True
+
+    def check(self) -> None:
+        """Refuse the call if the run was stopped.
+
+        Raises:
+            AgentLoopDetectedError: it was.
+
+        """
+        if self.watch is not None:
+            self.watch.check()
 
     def enter(self) -> Call | None:
         """The tool runs from here on, in this context. To be given to `exit`."""

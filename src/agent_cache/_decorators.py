@@ -98,11 +98,13 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
         binding = Binding(tool, vary=vary, ignore=ignored, key=key)
         called = name or binding.name
         names = _check_resources(resources, binding, called, ignored)
-        if scope == "global" and binding.contexts and vary is None and not poll:
+        if scope == "global" and binding.personal and vary is None and not poll:
+            given = binding.personal[0]
+            what = "the context of somebody's run" if given in binding.contexts else "which may be a user's own"
             raise TypeError(
-                f"{called} is given {binding.contexts[0]!r}, the context of somebody's run, and scope='global' would "
-                f"share its results with everybody: say whose they are with vary=lambda ctx: ctx..., such as the id of "
-                f"the user, or keep them in the session with scope='session'"
+                f"{called} is given {given!r}, {what}, and scope='global' would share its results with everybody: say "
+                f"whose they are with vary=lambda {given}: ..., such as the id of the user, or keep them in the "
+                f"session with scope='session'; what is the same for everybody is vary=lambda: 'everybody'"
             )
         reading = Reading(
             called,

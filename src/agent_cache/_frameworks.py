@@ -16,8 +16,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, g
 Known: TypeAlias = frozenset[tuple[str, str]]
 
 #: Why a parameter is no argument of the model's: it brings the ``"context"`` of the run, and with it somebody's
-#: identity; or something ``"neutral"``, such as the id of the call.
-Injected: TypeAlias = Literal["context", "neutral"]
+#: identity; or what a ``"dependency"`` returns, which may be somebody's too; or something ``"neutral"``, such as the id
+#: of the call.
+Injected: TypeAlias = Literal["context", "dependency", "neutral"]
 
 CONTEXTS: Final[Known] = frozenset({
     ("pydantic_ai", "RunContext"),
@@ -46,14 +47,22 @@ NEUTRAL: Final[Known] = frozenset({
     ("langchain_core", "BaseCallbackManager"),
     ("autogen_core", "CancellationToken"),
 })  # fmt: skip
-#: Classes of default values by which a framework fills in a parameter.
+#: Classes of default values by which a framework fills in what a function of the user's returns, such as the user.
 DEPENDENCIES: Final[Known] = frozenset({
-    ("fastmcp", "Dependency"),
+    ("uncalled_for", "_FunctionalDependency"),
     ("fastmcp", "Depends"),
-    ("uncalled_for", "Dependency"),
-    ("docket", "Dependency"),
     ("fastapi", "Depends"),
 })  # fmt: skip
+#: The same for what the framework itself provides, which is nobody's.
+PROVIDED: Final[Known] = frozenset({
+    ("fastmcp", "Dependency"),
+    ("uncalled_for", "Dependency"),
+    ("docket", "Dependency"),
+})  # fmt: skip
+#: In the order in which they are looked for: an id of a call is one of the things that are injected, too.
+_ROLES: Final[tuple[tuple[Injected, Known], ...]] = (
+    ("neutral", NEUTRAL), ("context", CONTEXTS), ("dependency", DEPENDENCIES), ("neutral", PROVIDED),
+)  # fmt: skip
 #: What a tool raises, or returns, to have the call approved, deferred or resumed: it has not failed, nor finished.
 PAUSES: Final[Known] = frozenset({
     ("pydantic_ai", "ApprovalRequired"),
@@ -99,17 +108,12 @@ def injected(annotation: object, default: object) -> Injected | None:
     Its name alone says nothing: where a framework goes by that, `is_injected` tells from the value.
     """
     kinds = {type(default), *_kinds(annotation)}
-    if any(is_known(kind, NEUTRAL) for kind in kinds):
-        return "neutral"
-    if any(is_known(kind, CONTEXTS) for kind in kinds):
-        return "context"
-    if any(is_known(kind, DEPENDENCIES) for kind in kinds):
-        return "neutral"
+    for role, known in _ROLES:
+        if any(is_known(kind, known) for kind in kinds):
+            return role
     if isinstance(annotation, str):  # it could not be resolved: the names in it say what it will be
         names = set(re.findall(r"\w+", annotation))
-        if not names.isdisjoint(_names(NEUTRAL)):
-            return "neutral"
-        return None if names.isdisjoint(_names(CONTEXTS)) else "context"
+        return next((role for role, known in _ROLES if not names.isdisjoint(_names(known))), None)
     return None
 
 

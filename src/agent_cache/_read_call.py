@@ -74,7 +74,7 @@ class ReadCall(Call):
         partition = None
         if reading.poll:
             self.nowhere = "tools with poll=True are never cached"
-            self.watch = None  # it is meant to be called again and again
+            self.is_watched = False  # it is meant to be called again and again
         elif not reading.resources:
             self.nowhere = "no rule says what it reads"
         elif reading.is_guarded:

@@ -17,6 +17,7 @@ from agent_cache._metrics import added, enlist, summed
 from agent_cache._notes import Execution, Latest
 from agent_cache._read_call import ReadCall, Run
 from agent_cache._resources import Resource
+from agent_cache._session import current_session
 from cache import AsyncCache
 
 logger = logging.getLogger("agent_cache")
@@ -54,7 +55,7 @@ class Reading:
         #: Whether a write tool stands above it, so that to run it is to write.
         self.writes = False
         #: Whether its results are everybody's, whoever calls, which is told without looking at the call.
-        self.is_shared = scope == "global" and not poll and not binding.contexts and not binding.is_varied
+        self.is_shared = scope == "global" and not poll and not binding.personal and not binding.is_varied
         self.executions: Latest[int, Execution] = Latest()
         self._make_cache = make_cache
         self.cache = make_cache()
@@ -111,7 +112,9 @@ class Reading:
     @contextmanager
     def passing(self, args: Arguments, kwargs: dict[str, Any]) -> Iterator[None]:  # noqa: ARG002 - as `Writing.passing`
         """Around a tool that passes through, because its items cannot be given out again."""
-        Call(self.name, self.templates, None).tell_outer(NOBODY)
+        call = Call(self.name, self.templates, current_session())
+        call.tell_outer(NOBODY)
+        call.check()
         with self._lock:
             self._bypassed += 1
         yield

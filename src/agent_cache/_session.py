@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, get_args
 from uuid import uuid4
 
-from agent_cache._loops import Loop
+from agent_cache._loops import WINDOW, Loop
 from agent_cache._memory import Memory
 from agent_cache._watch import OnLoop, Watch
 from agent_cache.errors import AgentLoopDetectedError
@@ -73,6 +73,8 @@ class AgentCacheSession:
         if not isinstance(loop_detection, bool):
             raise TypeError(f"loop_detection={loop_detection!r}: pass True or False")
         _check_least(max_tool_repeats, "max_tool_repeats", 2)
+        if max_tool_repeats > WINDOW:
+            raise ValueError(f"max_tool_repeats={max_tool_repeats!r}: pass {WINDOW} or less: no more calls are kept")
         _check_least(max_execution_depth, "max_execution_depth", 1)
         if on_loop not in get_args(OnLoop):
             raise ValueError(f"on_loop={on_loop!r} is unknown: pass one of {', '.join(map(repr, get_args(OnLoop)))}")
@@ -133,7 +135,7 @@ class AgentCacheSession:
         """For a run without an event loop: a loop that was swallowed is raised at the end of the block."""
         if self._was_entered:
             raise RuntimeError(f"session {self.session_id!r} has been entered before: make a new one for each run")
-        if self._parent is not None and not self._parent.is_open:
+        if self._parent is not None and (not self._parent.is_open or self._parent.is_stopped):
             raise RuntimeError(
                 f"the fork {self.session_id!r} cannot be entered: session {self._parent.session_id!r}, whose results "
                 f"it shares, is not open; enter it inside that block"

@@ -89,10 +89,7 @@ class Watch:
 
         """
         with self._lock:
-            if self.trip is not None:
-                self.ignored = True
-                self._stop()
-                raise self.error(self.trip)
+            self.check()
             if depth > self._max_depth:
                 loop = Loop("depth", signature[0], depth)
                 if self._is_too_deep(loop):
@@ -103,6 +100,19 @@ class Watch:
                 return track.blocked
             track.running += 1
             return Ticket(history, track, track.running == 1 and self._is_first_in_turn(track))
+
+    def check(self) -> None:
+        """Refuse a call of a run that was ended.
+
+        Raises:
+            AgentLoopDetectedError: it was.
+
+        """
+        with self._lock:
+            if self.trip is not None:
+                self.ignored = True
+                self._stop()
+                raise self.error(self.trip)
 
     def leave(self, ticket: Ticket) -> None:
         """A call has ended without an outcome: it was cancelled, or waits for somebody."""

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from agent_cache._audience import NOBODY, Audience, tags_written
 from agent_cache._binding import Arguments, Binding, Bound
 from agent_cache._call import Call, Scope
-from agent_cache._frameworks import has_paused, is_error
+from agent_cache._frameworks import has_paused, is_error, is_injected
 from agent_cache._metrics import enlist
 from agent_cache._notes import writing
 from agent_cache._outcome import fingerprint
@@ -47,6 +47,7 @@ class Writing:
         tags_of: Callable[[Mapping[str, Any]], Iterable[str]],
         may_be_none: bool,
         reads_itself: bool,
+        poll: bool = False,
     ) -> None:
         self.name = name
         self.binding = binding
@@ -61,6 +62,8 @@ class Writing:
         self.may_be_none = may_be_none
         #: Whether what it runs is a read tool, whose calls are watched there and may be answered from the cache.
         self.reads_itself = reads_itself
+        #: Whether it is meant to be called again and again.
+        self.poll = poll
         self._writes = 0
         self._warned = False
         # Reentrant, for a finalizer may run a tool.
@@ -94,25 +97,16 @@ class Writing:
         try:
             with self.covered(args, kwargs, call):
                 value = run(*args, **kwargs)
-                self._check_finished(value)
+                _check_finished(value, self.name)
         except BaseException as error:  # recorded, and passed on
             call.fail(error, wrote=True)
             raise
         return call.answer(value)
 
-    def _check_finished(self, value: Any) -> None:
-        """Refuse a write that is still to come when it has returned: it would be made after all was invalidated."""
-        if isawaitable(value):
-            if iscoroutine(value):
-                value.close()
-            raise TypeError(
-                f"{self.name} returned {value!r}, which must be awaited, and so has not written yet: make it an "
-                f"`async def` that awaits it"
-            )
-
     @contextmanager
     def passing(self, args: Arguments, kwargs: dict[str, Any]) -> Iterator[None]:
         """Around a tool whose items pass through, from the first to the last."""
+        Call(self.name, self.templates, current_session()).check()
         with self.covered(args, kwargs):
             yield
 
@@ -224,11 +218,12 @@ class WriteCall(Call):
         if writing.reads_itself:  # and is watched there
             self.watch = None
         self.key: Hashable = None
+        self.is_watched = not writing.poll
         if self.watch is not None:
             try:
                 self.key = writing.binding.key(args, kwargs)
-            except TypeError:  # no key can be made of an argument: it is a call like no other
-                self.key = object()
+            except TypeError:  # no key can be made of an argument, or it does not fit
+                self.key = _shown(args, kwargs)
 
     def answer(self, value: Any) -> Any:
         """The result.
@@ -254,6 +249,32 @@ class WriteCall(Call):
         self.say("short_circuit")
         self.tell_outer(NOBODY)  # what is made from this is no result
         return self.answer_short(may_be_none=self.writing.may_be_none)
+
+
+def _shown(args: Arguments, kwargs: dict[str, Any]) -> Hashable:
+    """What tells a call from others where no key can be made: how its arguments show themselves."""
+    given = {name: value for name, value in (*enumerate(args), *kwargs.items()) if not is_injected(value)}
+    try:
+        text = repr(given)
+    except Exception:  # noqa: BLE001 - whatever a stranger's repr raises: then it is a call like no other
+        return object()
+    return object() if " at 0x" in text else text  # an address is used again
+
+
+def _check_finished(value: Any, tool: str) -> None:
+    """Refuse a write that is still to come when it has returned: it would be made after all was invalidated.
+
+    Raises:
+        TypeError: it must be awaited.
+
+    """
+    if isawaitable(value):
+        if iscoroutine(value):
+            value.close()
+        raise TypeError(
+            f"{tool} returned {value!r}, which must be awaited, and so has not written yet: make it an `async def` "
+            f"that awaits it"
+        )
 
 
 class _Beside:

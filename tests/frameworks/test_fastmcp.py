@@ -152,8 +152,10 @@ async def test_a_tool_is_taken_at_its_servers_word(by: str) -> None:
     assert (counted["hits"], counted["misses"], counted["writes"]) == (1, 3, 2)
 
 
-@pytest.mark.parametrize("by", ["middleware", "client"])
-async def test_a_tool_that_does_not_exist_writes_nothing(by: str) -> None:
+@pytest.mark.parametrize(("by", "writes"), [("middleware", 0), ("client", 1)])
+async def test_a_server_knows_that_a_tool_does_not_exist_and_a_client_must_take_it_for_a_write(
+    by: str, writes: int
+) -> None:
     shop = Shop()
     server, connect = hinted(shop, by)
     user.set("ann")
@@ -161,8 +163,29 @@ async def test_a_tool_that_does_not_exist_writes_nothing(by: str) -> None:
         await servers.talk(client, [[GET]])
         assert "Unknown tool" in await servers.call(client, "get_stock", {}, raises=False)
         await servers.talk(client, [[GET]])
-    assert shop.executed == {"get_cart": 1}
-    assert shop.metrics().get("writes", 0) == 0
+    assert shop.executed == {"get_cart": 1 + writes}
+
+
+async def test_one_set_of_rules_keeps_two_servers_apart() -> None:
+    rules = Rules(read={"get_order": "order"}, scope="global", vary=lambda: "everybody")
+
+    def shop_of(name: str, **options: Any) -> FastMCP[Any]:
+        server: FastMCP[Any] = FastMCP(name, **options)
+
+        @server.tool
+        def get_order() -> str:
+            return f"an order of {name}"
+
+        return server
+
+    async def ask(client: Client[Any]) -> Any:
+        async with client:
+            return (await client.call_tool("get_order")).data
+
+    middleware = [AgentCacheMiddleware(rules)]
+    for name in ("eu", "us", "eu"):
+        assert await ask(AgentCacheClient(shop_of(name), rules=rules)) == f"an order of {name}"
+        assert await ask(Client(shop_of(name, middleware=middleware))) == f"an order of {name}"
 
 
 async def test_a_name_of_a_rule_goes_before_what_the_server_says() -> None:

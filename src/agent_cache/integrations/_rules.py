@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 from agent_cache._audience import Partition
 from agent_cache._binding import Arguments
 from agent_cache._call import Scope
 from agent_cache._frameworks import is_answered
-from agent_cache._notes import Latest
 from agent_cache._outcome import canonical, copier
 from agent_cache._reading import Reading
 from agent_cache._resources import Resource, resources_of
@@ -65,7 +64,7 @@ class Rules:
     ) -> None:
         self._reads = _resources(read, "read")
         self._writes = _resources(write, "write")
-        self._hinted = None if hints is None else resources_of(hints)
+        self._hinted = None if hints is None else (Resource(hints),)
         if scope not in ("global", "session"):
             raise ValueError(f"scope={scope!r} is unknown: pass 'global' or 'session'")
         if scope == "global" and vary is None:
@@ -77,7 +76,7 @@ class Rules:
         self._scope: Scope = scope
         self._vary = None if vary is None else _vary(vary)
         self._ttl = ttl
-        self._poll = frozenset([poll] if isinstance(poll, str) else poll)
+        self._poll = _names(poll, "poll")
         both = self._poll & self._reads.keys()
         if both:
             raise ValueError(
@@ -85,8 +84,8 @@ class Rules:
             )
         self._make_cache = partial(AsyncCache, maxsize, None if callable(ttl) else ttl)
         self._make_cache()  # which refuses at once what is no maxsize and no ttl
-        self._named: Latest[tuple[str, bool | None, str], Plan] = Latest()
-        self._unnamed: Latest[tuple[str, bool | None, str], Plan] = Latest()
+        self._named = lru_cache(maxsize=None)(self._make_plan)
+        self._unnamed = lru_cache(maxsize=4096)(self._make_plan)
         self._lock = threading.Lock()
 
     async def call(
@@ -126,24 +125,34 @@ class Rules:
         return tool in self._reads or tool in self._writes
 
     def _plan(self, tool: str, read_only: bool | None, source: str = "") -> Plan:
-        key = (tool, read_only, source)
         # A model, or whoever else calls a tool by a name of its own making, must not push out those that there are.
-        plans = self._named if self._names(tool) else self._unnamed
-        plan = plans.get(key)
-        if plan is None:
-            with self._lock:
-                plan = plans.get(key)
-                if plan is None:
-                    plan = self._make_plan(tool, read_only)
-                    plans.put(key, plan)
-        return plan
+        plan_of = self._named if self._names(tool) else self._unnamed
+        with self._lock:
+            return plan_of(tool, read_only, source)
 
-    def _make_plan(self, tool: str, read_only: bool | None) -> Plan:
+    def _make_plan(self, tool: str, read_only: bool | None, _: str) -> Plan:
         reads, writes = self._reads.get(tool), self._writes.get(tool)
         if reads is None and writes is None and self._hinted is not None and read_only is not None:
             reads, writes = (self._hinted, None) if read_only else (None, self._hinted)
         binding = _Binding(self._vary)
-        # Every call is watched, by its reading: one that reads nothing is kept nowhere.
+        writing = None
+        if writes is not None:
+            writing = Writing(
+                tool,
+                binding,
+                writes,
+                scope=self._scope,
+                clear_all=True,
+                key_fn=None,
+                linger=DEFAULT,
+                tags_of=_no_tags,
+                may_be_none=True,
+                reads_itself=reads is not None,
+                poll=tool in self._poll,
+            )
+            if reads is None:
+                return Plan(None, writing)
+        # Every call is watched, by its reading if it has one: a tool that reads nothing is kept nowhere.
         reading = Reading(
             tool,
             binding,
@@ -156,22 +165,8 @@ class Rules:
             tags_of=_no_tags,
             may_be_none=True,
         )
-        if writes is None:
-            return Plan(reading, None)
-        reading.writes = True
-        writing = Writing(
-            tool,
-            binding,
-            writes,
-            scope=self._scope,
-            clear_all=True,
-            key_fn=None,
-            linger=DEFAULT,
-            tags_of=_no_tags,
-            may_be_none=True,
-            reads_itself=reads is not None,
-        )
-        return Plan(reading if reads is not None else None, writing)
+        reading.writes = writing is not None
+        return Plan(reading, writing)
 
 
 class Plan(NamedTuple):
@@ -203,7 +198,7 @@ class Plan(NamedTuple):
 class _Binding:
     """The arguments of a foreign tool: its context, and what the model has given by name."""
 
-    contexts = ("context",)
+    personal = ("context",)
 
     def __init__(self, vary: Callable[[Any], Hashable] | None) -> None:
         self._vary = vary
@@ -213,7 +208,10 @@ class _Binding:
         return self._vary is not None
 
     def key(self, args: Arguments, _: dict[str, Any]) -> Hashable:
-        return canonical(args[1])
+        try:
+            return canonical(args[1])
+        except TypeError:  # no key can be made of an argument: it is a call like no other
+            return object()
 
     def values(self, args: Arguments, _: dict[str, Any]) -> Mapping[str, Any]:
         values: Mapping[str, Any] = args[1]
@@ -254,6 +252,16 @@ def _resources(given: object, name: str) -> dict[str, tuple[Resource, ...]]:
         if not isinstance(tool, str):
             raise TypeError(f"{name} names {tool!r}, of type {type(tool).__name__}: tools are named by strings")
     return {tool: resources_of(resource) for tool, resource in given.items()}
+
+
+def _names(given: object, name: str) -> frozenset[str]:
+    if isinstance(given, str):
+        return frozenset([given])
+    names = tuple(given) if isinstance(given, Iterable) else (given,)
+    for each in names:
+        if not isinstance(each, str):
+            raise TypeError(f"{name}={given!r}: pass the names of tools, such as ('check_order',)")
+    return frozenset(names)
 
 
 def _vary(vary: Callable[..., Hashable]) -> Callable[[Any], Hashable]:

@@ -65,7 +65,9 @@ class AgentCacheMiddleware(Middleware):
 
         hint = await self._read_only(context) if self._rules.wants_hint(name) else None
         try:
-            result = await self._rules.call(name, context.fastmcp_context, arguments, run, read_only=hint)
+            server = context.fastmcp_context
+            source = "" if server is None else server.fastmcp.name
+            result = await self._rules.call(name, server, arguments, run, read_only=hint, source=source)
         except AgentLoopDetectedError as error:
             # Of any other error the client is told nothing.
             raise ToolError(str(error)) from error
@@ -76,9 +78,9 @@ class AgentCacheMiddleware(Middleware):
 
     @staticmethod
     async def _read_only(context: MiddlewareContext[mcp_types.CallToolRequestParams]) -> bool | None:
-        """What the server says of a tool; None if it does not know it."""
+        """What the server says of a tool: it writes unless it says otherwise; None if there is none."""
         if context.fastmcp_context is None:
-            return None
+            return False
         tool = await context.fastmcp_context.fastmcp.get_tool(context.message.name)
         if tool is None:
             return None
@@ -142,18 +144,20 @@ class AgentCacheClient(Client[Any]):
             return result if self._asked.count == asked else _Own(result)
 
         hint = await self._read_only(name) if self._rules.wants_hint(name) else None
-        result = await self._rules.call(name, self, _with_meta(arguments, meta), run, read_only=hint)
+        result = await self._rules.call(
+            name, self, _with_meta(arguments, meta), run, read_only=hint, source=repr(self.transport)
+        )
         if result is None:
             text = mcp_types.TextContent(type="text", text=_not_called(name))
             return mcp_types.CallToolResult(content=[text], is_error=True)
         answer: mcp_types.CallToolResult = result.result if isinstance(result, _Own) else result
         return answer
 
-    async def _read_only(self, name: str) -> bool | None:
-        """What the server says of a tool; None if it does not list it."""
+    async def _read_only(self, name: str) -> bool:
+        """What the server says of a tool: it writes unless it is listed and says otherwise."""
         if name not in self._hints:
             self._hints.update({tool.name: _is_read_only(tool.annotations) for tool in await self.list_tools()})
-        return self._hints.get(name)
+        return self._hints.get(name, False)
 
 
 class _Questions:

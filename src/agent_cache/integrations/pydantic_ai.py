@@ -103,6 +103,7 @@ class _Cached(WrapperToolset[AgentDepsT]):
             tool_args,
             lambda ctx, tool_args: run(name, tool_args, ctx, tool),
             read_only=_read_only(tool.tool_def.metadata),
+            source=self.wrapped.id or "",
         )
 
 

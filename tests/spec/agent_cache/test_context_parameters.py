@@ -91,17 +91,30 @@ async def test_so_is_one_whose_annotation_says_nothing_of_it(annotation: Any, sh
     assert await get_cart("text") == 0
 
 
-async def test_the_id_of_a_call_and_dependencies_are_filled_in_and_nobodys(shop: Shop) -> None:
+async def test_the_id_of_a_call_is_filled_in_and_nobodys(shop: Shop) -> None:
     @AgentCache("cart")
+    async def get_cart(cart_id: int, call_id: Annotated[str, InjectedToolCallId]) -> int:
+        return shop.read(cart_id)
+
+    assert [await get_cart(7, "call 1"), await get_cart(7, "call 2")] == [0, 0]
+    assert shop.reads == {7: 1}
+
+
+async def test_a_dependency_is_no_part_of_the_key_and_may_tell_whose_call_it_is(shop: Shop) -> None:
     async def get_cart(
         cart_id: int,
-        call_id: Annotated[str, InjectedToolCallId],
         shop_: Any = Depends(),  # noqa: B008 - so it is written
     ) -> int:
         return shop.read(cart_id)
 
-    assert [await get_cart(7, "call 1", object()), await get_cart(7, "call 2", object())] == [0, 0]
+    with pytest.raises(TypeError, match="get_cart is given 'shop_', which may be a user's own"):
+        AgentCache("cart")(get_cart)
+    of_all = AgentCache("cart", vary=lambda: "everybody")(get_cart)
+    assert [await of_all(7, object()), await of_all(7, object())] == [0, 0]
     assert shop.reads == {7: 1}
+    by_user = AgentCache("cart", vary=lambda shop_: shop_)(get_cart)
+    assert [await by_user(7, "ann"), await by_user(7, "bob"), await by_user(7, "ann")] == [0, 0, 0]
+    assert shop.reads == {7: 3}
 
 
 async def test_parameters_that_are_ignored_are_no_part_of_the_key(shop: Shop) -> None:

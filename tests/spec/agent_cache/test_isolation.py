@@ -9,11 +9,13 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from agent_cache import AgentCache, AgentCacheInvalidator, AgentCacheSession
+from cache import LoadCancelled
 from tests.spec.agent_cache.people import RunContext, Shop, counted
 from tests.spec.steering import Loader, settle, start
 
@@ -543,3 +545,29 @@ async def test_a_session_write_without_a_session_says_so_once(caplog: pytest.Log
     await add_item_anywhere()
     [record] = caplog.records
     assert "add_item_anywhere reaches no session" in record.message
+
+
+@pytest.mark.parametrize(("read", "written"), [(16.0, 16), (Decimal(16), 16), (16, 16.0), (True, 1)])
+async def test_a_write_reaches_the_partition_of_an_equal_identity(read: Any, written: Any, shop: Shop) -> None:
+    @AgentCache("cart", vary=lambda: read)
+    async def get_cart() -> int:
+        return shop.read("cart")
+
+    @AgentCacheInvalidator("cart", vary=lambda: written)
+    async def put() -> None:
+        """Whatever it writes."""
+
+    await get_cart()
+    await put()
+    await get_cart()
+    assert shop.reads == {"cart": 2}
+
+
+async def test_no_error_tells_whose_call_it_was() -> None:
+    @AgentCache("cart", vary=lambda: "ann@example.com")
+    async def get_cart() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(LoadCancelled) as raised:
+        await get_cart()
+    assert "ann@example.com" not in str(raised.value)

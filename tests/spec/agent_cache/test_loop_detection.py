@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
@@ -533,7 +535,7 @@ async def test_fifty_calls_deep_is_allowed_and_one_more_is_a_loop() -> None:
 
 
 async def test_calls_one_after_the_other_are_not_deep() -> None:
-    async with watched(max_execution_depth=1, max_tool_repeats=100):
+    async with watched(max_execution_depth=1, max_tool_repeats=64):
         for number in range(60):
             await search("deep", number)
 
@@ -752,3 +754,66 @@ def test_a_thread_that_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
                 release.set()
         assert slow.result() == 1
         look(0)
+
+
+async def test_a_stopped_run_may_call_nothing_not_even_what_is_polled_or_passes_through() -> None:
+    ran = []
+
+    @AgentCache("job", poll=True)
+    async def get_status() -> str:
+        ran.append("status")
+        return "running"
+
+    @AgentCache("lines")
+    async def read_lines() -> AsyncIterator[str]:
+        ran.append("lines")
+        yield "line"
+
+    @AgentCacheInvalidator("lines")
+    def write_lines() -> Iterator[str]:
+        ran.append("written")
+        yield "line"
+
+    with pytest.raises(AgentLoopDetectedError):
+        async with watched(max_tool_repeats=2):
+            for _ in range(2):
+                with suppress(AgentLoopDetectedError):
+                    await search("the same", 1)
+            with suppress(AgentLoopDetectedError):
+                await get_status()
+            with suppress(AgentLoopDetectedError):
+                [line async for line in read_lines()]
+            with suppress(AgentLoopDetectedError):
+                list(write_lines())
+    assert ran == []
+
+
+async def test_more_repetitions_than_are_remembered_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_tool_repeats=65: pass 64 or less"):
+        AgentCacheSession(max_tool_repeats=65)
+
+
+async def test_a_fork_of_a_stopped_run_is_refused() -> None:
+    with pytest.raises(AgentLoopDetectedError):
+        async with watched(max_tool_repeats=2) as session:
+            for _ in range(2):
+                with suppress(AgentLoopDetectedError):
+                    await search("the same", 1)
+            with pytest.raises(
+                RuntimeError, match="the fork 'chat/part' cannot be entered: session 'chat', whose results it shares"
+            ):
+                async with session.fork("part"):
+                    pass
+            await search("anything", 2)
+
+
+async def test_writes_of_which_no_key_can_be_made_are_told_apart_by_how_they_show_themselves() -> None:
+    @AgentCacheInvalidator("words")
+    async def store(words: deque[str]) -> str:
+        return "stored"
+
+    async with watched(max_tool_repeats=3, on_loop="warn") as session:
+        await store(deque("a")), await store(deque("ab"))
+        assert session.loops == []
+        await store(deque("a")), await store(deque("a"))
+    assert [loop.kind for loop in session.loops] == ["repeat"]

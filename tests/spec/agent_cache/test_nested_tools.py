@@ -427,3 +427,17 @@ async def test_what_taints_is_said_in_the_metrics() -> None:
     async with session_of("ann"):
         await tainted_summary(), await tainted_summary()
     assert (counted("tainted_summary", "loads"), counted("tainted_summary", "size")) == (2, 0)
+
+
+async def test_what_a_read_was_answered_in_place_of_a_loop_is_not_built_upon() -> None:
+    @AgentCache("inner", maxsize=0)
+    async def get_inner(_: int) -> int | None:
+        return 7
+
+    @AgentCache("outer")
+    async def get_outer(_: int) -> list[int | None]:
+        return [await get_inner(1) for _ in range(6)]
+
+    async with AgentCacheSession(loop_detection=True, on_loop="short_circuit"):
+        assert await get_outer(1) == [7] * 5 + [None]
+    assert await get_outer(1) == [7] * 6

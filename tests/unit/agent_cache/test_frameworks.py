@@ -129,8 +129,9 @@ def test_marks_in_annotations_are_known_as_classes_and_as_instances(as_instance:
     [
         ("uncalled_for.base.Dependency", "neutral"),
         ("docket.dependencies.Dependency", "neutral"),
-        ("fastapi.params.Depends", "neutral"),
-        ("fastmcp.server.dependencies.Depends", "neutral"),
+        ("fastapi.params.Depends", "dependency"),
+        ("fastmcp.server.dependencies.Depends", "dependency"),
+        ("uncalled_for.functional._FunctionalDependency", "dependency"),
         ("fastmcp.server.dependencies._CurrentContext", "context"),
         ("fastmcp.server.dependencies._CurrentAccessToken", "context"),
         ("fastmcp.server.dependencies._CurrentHeaders", "context"),
