@@ -257,10 +257,11 @@ def _resources(given: object, name: str) -> dict[str, tuple[Resource, ...]]:
 def _names(given: object, name: str) -> frozenset[str]:
     if isinstance(given, str):
         return frozenset([given])
-    names = tuple(given) if isinstance(given, Iterable) else (given,)
-    for each in names:
+    names: list[str] = []
+    for each in given if isinstance(given, Iterable) else (given,):
         if not isinstance(each, str):
             raise TypeError(f"{name}={given!r}: pass the names of tools, such as ('check_order',)")
+        names.append(each)
     return frozenset(names)
 
 
