@@ -147,5 +147,5 @@ LOADS = (
     _batch("batch of 100 keys"),
     _batch("batch of 100 keys, `batch_window_ms=0`", batch_window_ms=0),
     _decorate("decorating, a known signature", new=False),
-    _decorate("decorating, a new signature", new=True),
+    _decorate("decorating, new names in a known form", new=True),
 )
