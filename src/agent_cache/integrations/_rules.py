@@ -85,7 +85,7 @@ class Rules:
         self._make_cache = partial(AsyncCache, maxsize, None if callable(ttl) else ttl)
         self._make_cache()  # which refuses at once what is no maxsize and no ttl
         self._named = lru_cache(maxsize=None)(self._make_plan)
-        self._unnamed = lru_cache(maxsize=4096)(self._make_plan)
+        self._unnamed = lru_cache(maxsize=256)(self._make_plan)
         self._lock = threading.Lock()
 
     async def call(

@@ -11,7 +11,7 @@ from agent_cache import AgentCacheSession
 from agent_cache.integrations import Rules
 
 #: More names than rules remember of tools that they do not name.
-MANY = 5_000
+MANY = 600
 
 
 class Tool:
