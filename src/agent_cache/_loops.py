@@ -65,16 +65,16 @@ class Track:
     __slots__ = ("blocked", "changes", "failures", "has_run_away", "outcomes", "patience", "running", "signature")
 
     def __init__(self, signature: Signature) -> None:
-        self.signature = signature
+        self.signature: Signature = signature
         self.outcomes: dict[Hashable, int] = {}
-        self.failures = 0
+        self.failures: int = 0
         #: How much had been written when it failed last.
-        self.changes = 0
-        self.running = 0
+        self.changes: int = 0
+        self.running: int = 0
         self.blocked: Loop | None = None
-        self.has_run_away = False
+        self.has_run_away: bool = False
         #: How many more repetitions it may be before they are reported anew.
-        self.patience = 0
+        self.patience: int = 0
 
     @property
     def tool(self) -> str:

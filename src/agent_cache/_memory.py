@@ -41,7 +41,7 @@ class Memory:
 
     def close(self) -> None:
         """Drop all results. Loads in progress end for those who wait for them, and are not kept."""
-        self.is_open = False
+        self.is_open: bool = False
         while self._caches:
             reader, cache = self._caches.popitem()
             reader.retire(cache)

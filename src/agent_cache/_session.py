@@ -78,10 +78,10 @@ class AgentCacheSession:
         _check_least(max_execution_depth, "max_execution_depth", 1)
         if on_loop not in get_args(OnLoop):
             raise ValueError(f"on_loop={on_loop!r} is unknown: pass one of {', '.join(map(repr, get_args(OnLoop)))}")
-        self.session_id = session_id or uuid4().hex
-        self.is_open = False
+        self.session_id: str = session_id or uuid4().hex
+        self.is_open: bool = False
         #: The results, shared by its forks.
-        self.memory = Memory(f"{next(_numbers)}")
+        self.memory: Memory = Memory(f"{next(_numbers)}")
         #: Watches its calls; None if nobody does.
         self.watch: Watch | None = None
         if loop_detection:

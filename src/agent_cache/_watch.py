@@ -33,9 +33,9 @@ class Ticket:
     __slots__ = ("counts", "history", "track")
 
     def __init__(self, history: History, track: Track, counts: bool) -> None:
-        self.history = history
-        self.track = track
-        self.counts = counts
+        self.history: History = history
+        self.track: Track = track
+        self.counts: bool = counts
 
 
 class Watch:
@@ -63,7 +63,7 @@ class Watch:
     ) -> None:
         self.session_id = session_id
         self.trip: Loop | None = None
-        self.ignored = False
+        self.ignored: bool = False
         self.loops: deque[Loop] = deque(maxlen=MOST)
         self._max_repeats = max_repeats
         self._max_depth = max_depth

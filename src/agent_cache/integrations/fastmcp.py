@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent_cache.errors import AgentLoopDetectedError
@@ -12,15 +12,14 @@ from agent_cache.integrations._rules import Rules, checked_rules
 try:
     import mcp_types
     from fastmcp import Client
-    from fastmcp.client.elicitation import ElicitationHandler
     from fastmcp.client.progress import ProgressHandler
     from fastmcp.exceptions import ToolError
     from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
     from fastmcp.tools import ToolResult
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         f"agent_cache.integrations.fastmcp needs FastMCP ({error}): pip install 'async-cache[fastmcp]'"
-    ) from error
+    ) from _missing
 
 __all__ = ["AgentCacheClient", "AgentCacheMiddleware"]
 
@@ -113,7 +112,7 @@ class AgentCacheClient(Client[Any]):
         transport: Any,
         *args: Any,
         rules: Rules,
-        elicitation_handler: ElicitationHandler | None = None,
+        elicitation_handler: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> None:
         self._rules = checked_rules(rules)
@@ -123,7 +122,7 @@ class AgentCacheClient(Client[Any]):
         if elicitation_handler is not None:
             self.set_elicitation_callback(elicitation_handler)
 
-    def set_elicitation_callback(self, elicitation_callback: ElicitationHandler) -> None:
+    def set_elicitation_callback(self, elicitation_callback: Callable[..., Any]) -> None:
         """Set who is asked for input."""
         super().set_elicitation_callback(self._asked.counted(elicitation_callback))
 
@@ -166,7 +165,7 @@ class _Questions:
     def __init__(self) -> None:
         self.count = 0
 
-    def counted(self, handler: ElicitationHandler) -> ElicitationHandler:
+    def counted(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         async def ask(*args: Any) -> Any:
             self.count += 1
             return await handler(*args)

@@ -16,10 +16,10 @@ try:
     from langchain_core.tools import BaseTool
     from langgraph.prebuilt.tool_node import ToolCallRequest
     from langgraph.types import Command
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
-        f"agent_cache.integrations.langchain needs LangChain ({error}): pip install 'async-cache[langchain]'"
-    ) from error
+        f"agent_cache.integrations.langchain needs LangChain ({_missing}): pip install 'async-cache[langchain]'"
+    ) from _missing
 
 __all__ = ["AgentCacheMiddleware"]
 

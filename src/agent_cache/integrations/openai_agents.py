@@ -19,11 +19,11 @@ try:
     from agents.tool_context import ToolContext
     from mcp.types import CallToolResult
     from mcp.types import Tool as MCPTool
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         "agent_cache.integrations.openai_agents needs openai-agents, 0.24 or one like it: "
         "pip install 'async-cache[openai-agents]'"
-    ) from error
+    ) from _missing
 
 __all__ = ["cached_agent", "cached_server", "cached_tools"]
 

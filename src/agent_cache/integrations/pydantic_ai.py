@@ -18,10 +18,10 @@ try:
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.tools import AgentDepsT, RunContext
     from pydantic_ai.toolsets import AbstractToolset, DynamicToolset, ToolsetTool, WrapperToolset
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         "agent_cache.integrations.pydantic_ai needs pydantic-ai 2: pip install 'async-cache[pydantic-ai]'"
-    ) from error
+    ) from _missing
 
 __all__ = ["CachedTools", "cached_toolset"]
 
