@@ -18,7 +18,7 @@ try:
     from fastmcp.tools import ToolResult
 except ImportError as _missing:
     raise ImportError(
-        f"agent_cache.integrations.fastmcp needs FastMCP ({error}): pip install 'async-cache[fastmcp]'"
+        f"agent_cache.integrations.fastmcp needs FastMCP ({_missing}): pip install 'async-cache[fastmcp]'"
     ) from _missing
 
 __all__ = ["AgentCacheClient", "AgentCacheMiddleware"]
