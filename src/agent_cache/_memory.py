@@ -24,7 +24,7 @@ class Memory:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.is_open = True
+        self.is_open: bool = True
         self._caches: dict[Reader, AsyncCache] = {}
         self._loops: Counter[str] = Counter()
 
@@ -41,7 +41,7 @@ class Memory:
 
     def close(self) -> None:
         """Drop all results. Loads in progress end for those who wait for them, and are not kept."""
-        self.is_open: bool = False
+        self.is_open = False
         while self._caches:
             reader, cache = self._caches.popitem()
             reader.retire(cache)
