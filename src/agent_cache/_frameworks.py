@@ -182,7 +182,7 @@ def is_resumed(config: Any) -> bool:
 
     Answers that are given by the id of their interrupt do not say where they belong, and count for the whole run.
     """
-    configurable = (config or {}).get("configurable", {})
+    configurable = (config or {}).get("configurable") or {}
     scratchpad = configurable.get("__pregel_scratchpad")
     if getattr(scratchpad, "resume", None) or configurable.get("__pregel_resume_map"):
         return True

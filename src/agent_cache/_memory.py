@@ -42,8 +42,11 @@ class Memory:
     def close(self) -> None:
         """Drop all results. Loads in progress end for those who wait for them, and are not kept."""
         self.is_open = False
-        while self._caches:
-            reader, cache = self._caches.popitem()
+        while True:
+            try:
+                reader, cache = self._caches.popitem()
+            except KeyError:  # at once, not after a look: another thread may be closing, too
+                return
             reader.retire(cache)
             cache.clear()
 

@@ -76,7 +76,7 @@ class Rules:
         self._scope: Scope = scope
         self._vary = None if vary is None else _vary(vary)
         self._ttl = ttl
-        self._poll = _names(poll, "poll")
+        self._poll = _tools(poll, "poll")
         both = self._poll & self._reads.keys()
         if both:
             raise ValueError(
@@ -119,14 +119,14 @@ class Rules:
 
     def wants_hint(self, tool: str) -> bool:
         """Whether it counts what its server says of a tool: where it does not, nobody need ask."""
-        return self._hinted is not None and not self._names(tool)
+        return self._hinted is not None and not self._is_named(tool)
 
-    def _names(self, tool: str) -> bool:
+    def _is_named(self, tool: str) -> bool:
         return tool in self._reads or tool in self._writes
 
     def _plan(self, tool: str, read_only: bool | None, source: str = "") -> Plan:
         # A model, or whoever else calls a tool by a name of its own making, must not push out those that there are.
-        plan_of = self._named if self._names(tool) else self._unnamed
+        plan_of = self._named if self._is_named(tool) else self._unnamed
         with self._lock:
             return plan_of(tool, read_only, source)
 
@@ -254,7 +254,7 @@ def _resources(given: object, name: str) -> dict[str, tuple[Resource, ...]]:
     return {tool: resources_of(resource) for tool, resource in given.items()}
 
 
-def _names(given: object, name: str) -> frozenset[str]:
+def _tools(given: object, name: str) -> frozenset[str]:
     if isinstance(given, str):
         return frozenset([given])
     names: list[str] = []

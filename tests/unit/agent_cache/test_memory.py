@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agent_cache._loops import Loop
@@ -59,6 +61,19 @@ def test_a_cache_made_while_another_thread_closes_is_none() -> None:
     late = Late()
     assert memory.cache_of(late) is None
     assert late.retired == late.made
+
+
+def test_two_threads_may_close_it_at_once() -> None:
+    class TakenBetween(dict[Any, AsyncCache]):
+        """Looks full, and is emptied by another thread before anything is taken out."""
+
+        def __len__(self) -> int:
+            return 1
+
+    memory = Memory("1")
+    memory._caches = TakenBetween()
+    memory.close()
+    assert not memory.is_open
 
 
 def test_metrics_are_by_tool_and_loops_are_among_them() -> None:
