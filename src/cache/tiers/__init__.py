@@ -1,0 +1,1 @@
+"""Tiers: slower stores behind the first, one room for each outside system."""

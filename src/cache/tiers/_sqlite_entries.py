@@ -1,0 +1,275 @@
+"""Entries: what is done with the tables of a file, inside a transaction that somebody else began."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from cache.tiers._records import (
+    Address,
+    Damaged,
+    Moment,
+    Record,
+    Slice,
+    Usage,
+    checksum,
+    name_of_entry,
+    name_of_space,
+    name_of_tag,
+    packed_grounds,
+    unpacked_grounds,
+    verify,
+)
+from cache.tiers._sqlite_marks import Marks
+
+#: With the mark of its space, which each entry is asked for.
+READ = """
+SELECT begun, checksum, expires, grounds, value, ifnull((SELECT number FROM marks WHERE name = ?), 0)
+FROM entries WHERE name = ?
+"""
+WRITE = """
+INSERT INTO entries (name, begun, used, size, checksum, expires, grounds, space, key, value)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+    begun = excluded.begun, used = excluded.used, size = excluded.size, checksum = excluded.checksum,
+    expires = excluded.expires, grounds = excluded.grounds, value = excluded.value
+"""
+SCAN = """
+SELECT used, begun, checksum, expires, grounds, value, space, key FROM entries
+WHERE used < ? ORDER BY used DESC LIMIT ?
+"""
+SWEEP = "SELECT id, begun, expires, grounds, space, key FROM entries WHERE id > ? ORDER BY id LIMIT ?"
+
+#: What an entry takes beside its key, its value and what it rests on: its row, and its place in three indexes.
+OVERHEAD = 128
+#: Of entries, in an operation that works in slices: well below a millisecond a slice.
+SLICE = 128
+#: Pages that a sweep gives back to the file system, at each slice.
+PAGES = 32
+#: More than any number in the file.
+BEYOND = 2**63 - 1
+
+F = TypeVar("F", bound=Callable[..., Any])
+#: The operations that change a file, and those that work outside a transaction.
+changing: set[Callable[..., Any]] = set()
+unbound: set[Callable[..., Any]] = set()
+
+
+def changes(operation: F) -> F:
+    """Declare an operation that needs a transaction which may write."""
+    changing.add(operation)
+    return operation
+
+
+def outside(operation: F) -> F:
+    """Declare an operation that SQLite does only where no transaction is open."""
+    unbound.add(operation)
+    return operation
+
+
+class Entries:
+    """The entries and the marks of one file; times come from ``now``, the wall clock.
+
+    An operation that changes something is one transaction, or part of one, and is done again if that fails. Entries
+    count towards ``max_bytes`` (None: no bound) with their keys, values and tags, and `OVERHEAD` each.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: Callable[[], float], max_bytes: int | None = None) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._now = now
+        self._max_bytes = max_bytes
+        self._marks = Marks(connection)
+
+    def begin(self) -> None:
+        """Know nothing of earlier transactions."""
+        self._marks.begin()
+
+    def read(self, addresses: Sequence[Address]) -> list[Record | Moment]:
+        """For each address its record, if it is valid; if there is none, the moment from which a load may begin."""
+        now = self._now()
+        moment: Moment | None = None
+        found: list[Record | Moment] = []
+        for address in addresses:
+            name = name_of_entry(address)
+            row = self._execute(READ, (name_of_space(address.space), name)).fetchone()
+            record = None if row is None else self._valid(address, name, row, now)
+            if record is not None:
+                found.append(record)
+                continue
+            if moment is None:
+                moment = self.moment()
+            found.append(moment)
+        return found
+
+    def moment(self) -> Moment:
+        """How many invalidations there have been: to be asked before a load begins."""
+        return self._marks.moment()
+
+    @changes
+    def write(self, records: Sequence[tuple[Record, Moment | None]]) -> list[bool]:
+        """Store values that were loaded since a moment; tell of each whether it was stored.
+
+        Refused is what rests on something that was invalidated since, what has expired, and what alone is larger than
+        the file may be. Without a moment the value is assigned: an invalidation, and the value that is true from then.
+        """
+        now = self._now()
+        file, horizon = self._marks.state("file, horizon")
+        used = self._last_use()
+        stored: list[bool] = []
+        for record, moment in records:
+            name = name_of_entry(record.address)
+            if moment is None:
+                begun = self._marks.set((name,))
+            elif moment.file == file and moment.number >= horizon:
+                begun = moment.number
+            else:
+                stored.append(False)
+                continue
+            grounds = packed_grounds(record)
+            size = len(record.address.key) + len(record.value) + len(grounds or "") + OVERHEAD
+            fits = self._max_bytes is None or size <= self._max_bytes
+            if fits and record.is_fresh(now) and self._marks.none_since(begun, (name, *record.rests_on())):
+                used += 1
+                expires = None if record.expires is None else float(record.expires)
+                written = checksum(name, begun, expires, grounds, record.value)
+                row = (name, begun, used, size, written, expires, grounds, *record.address, record.value)
+                self._execute(WRITE, row)
+                stored.append(True)
+            else:
+                if moment is None:  # the old value is not the assigned one
+                    self._execute("DELETE FROM entries WHERE name = ?", (name,))
+                stored.append(False)
+        return stored
+
+    @changes
+    def delete(self, addresses: Sequence[Address]) -> int:
+        """These have changed: drop them, and what rests on them; return how many of them were there."""
+        names = [name_of_entry(address) for address in addresses]
+        self._marks.set(names)
+        return sum(self._execute("DELETE FROM entries WHERE name = ?", (name,)).rowcount for name in names)
+
+    @changes
+    def invalidate(self, tags: Sequence[str]) -> None:
+        """What rests on these tags has changed."""
+        self._marks.set([name_of_tag(tag) for tag in tags])
+
+    @changes
+    def clear(self, space: str) -> None:
+        """Everything in a space has changed."""
+        self._marks.set((name_of_space(space),))
+
+    @changes
+    def touch(self, addresses: Sequence[Address]) -> None:
+        """These were used, in this order: they are the last to be evicted."""
+        uses = enumerate(addresses, self._last_use() + 1)
+        self._connection.executemany(
+            "UPDATE entries SET used = ? WHERE name = ?",
+            ((used, name_of_entry(address)) for used, address in uses),
+        )
+
+    @changes
+    def evict(self, limit: int = SLICE) -> int:
+        """Drop what was used least recently, at most ``limit`` entries, until ``max_bytes`` is kept; return how many.
+
+        As long as that is not 0 there may be more to drop.
+        """
+        if self._max_bytes is None:
+            return 0
+        (size,) = self._marks.state("size")
+        doomed: list[tuple[int]] = []
+        if size > self._max_bytes:
+            for id_, freed in self._execute("SELECT id, size FROM entries ORDER BY used LIMIT ?", (limit,)):
+                doomed.append((id_,))
+                size -= freed
+                if size <= self._max_bytes:
+                    break
+        self._drop(doomed)
+        return len(doomed)
+
+    @changes
+    def sweep(self, limit: int = SLICE) -> bool:
+        """Look at the next ``limit`` entries and drop what can never be read again; True at the end of a round.
+
+        To call it now and then keeps the file free of what was cleared or invalidated or has expired, and of old marks.
+        All who share the file go round together.
+        """
+        now = self._now()
+        rows = self._execute(SWEEP, (*self._marks.state("hand"), limit)).fetchall()
+        doomed = []
+        for id_, begun, expires, grounds, space, key in rows:
+            try:
+                record = Record(Address(space, key), b"", expires, *unpacked_grounds(grounds))
+                valid = record.is_fresh(now) and self._marks.none_since(begun, record.rests_on())
+            except (AttributeError, TypeError, ValueError) as error:
+                raise Damaged(f"the entry {id_}, which rests on {grounds!r}") from error
+            if not valid:
+                doomed.append((id_,))
+        self._drop(doomed)
+        at_the_end = len(rows) < limit
+        if at_the_end:
+            self._marks.end_round()
+        else:
+            self._execute("UPDATE state SET hand = ?", (rows[-1][0],))
+        self._marks.forget(limit)
+        (free,) = self._execute("PRAGMA freelist_count").fetchone()
+        for _ in range(min(free, PAGES)):  # one by one: Python's module takes a single step of a row without columns
+            self._execute("PRAGMA incremental_vacuum(1)")
+        return at_the_end
+
+    def scan(self, spaces: Sequence[str] | None = None, after: int | None = None, limit: int = SLICE) -> Slice:
+        """The valid records of some spaces (None: of all) among the next ``limit`` entries, those used last first."""
+        now = self._now()
+        rows = self._execute(SCAN, (BEYOND if after is None else after, limit)).fetchall()
+        records = []
+        for _, *row, space, key in rows:
+            if spaces is None or space in spaces:
+                address = Address(space, key)
+                row.append(self._marks.of(name_of_space(space)))
+                record = self._valid(address, name_of_entry(address), row, now)
+                if record is not None:
+                    records.append(record)
+        return Slice(records, rows[-1][0] if len(rows) == limit else None)
+
+    def usage(self) -> Usage:
+        """How full the file is."""
+        entries, size = self._marks.state("entries, size")
+        (marks,) = self._execute("SELECT count(*) FROM marks").fetchone()
+        (pages,) = self._execute("PRAGMA page_count").fetchone()
+        (page_size,) = self._execute("PRAGMA page_size").fetchone()
+        return Usage(entries, size, marks, pages * page_size)
+
+    @outside
+    def flush(self) -> None:
+        """Move what is in the log into the file, as far as no reader holds it back.
+
+        What an operation has answered for is safe from the end of the process without it.
+        """
+        self._execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    @outside
+    def check(self) -> None:
+        """Look at the whole file, which takes as long as reading it; raises if it is damaged."""
+        (verdict,) = self._execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise Damaged(verdict)
+        rows = self._execute("SELECT begun, checksum, expires, grounds, value, space, key FROM entries")
+        for *row, space, key in rows:
+            address = Address(space, key)
+            verify(address, name_of_entry(address), row)
+
+    def _valid(self, address: Address, name: bytes, row: Sequence[Any], now: float) -> Record | None:
+        begun, written, expires, grounds, value, mark_of_space = row
+        verify(address, name, (begun, written, expires, grounds, value))
+        record = Record(address, value, expires, *unpacked_grounds(grounds))
+        if not record.is_fresh(now) or mark_of_space > begun:
+            return None
+        return record if grounds is None or self._marks.none_since(begun, record.rests_on()) else None
+
+    def _last_use(self) -> int:
+        (used,) = self._execute("SELECT ifnull(max(used), 0) FROM entries").fetchone()
+        return int(used)
+
+    def _drop(self, ids: list[tuple[int]]) -> None:
+        self._connection.executemany("DELETE FROM entries WHERE id = ?", ids)

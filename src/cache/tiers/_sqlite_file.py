@@ -1,0 +1,255 @@
+"""SqliteFile: one file of entries, opened when first needed, and what becomes of it when something goes wrong.
+
+There are three answers. A file that is damaged, foreign or gone is replaced by an empty one, and what was asked is
+asked of that. Where nothing can be written there is no file from then on. And if another process holds the file for
+longer than is patient, whoever asked is told so.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeAlias
+
+from cache.errors import CacheError
+from cache.tiers._records import Damaged
+from cache.tiers._sqlite_entries import Entries, changing, unbound
+from cache.tiers._sqlite_opening import (
+    Identity,
+    Opened,
+    Spoiled,
+    Unusable,
+    boot_id,
+    guarded,
+    identity_of,
+    is_damage,
+    open_file,
+    primary_code,
+    set_aside,
+)
+
+logger = logging.getLogger("cache")
+
+#: An operation of `Entries` and its arguments.
+Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+#: How often a file is replaced in the life of its user: two that take each other's for damaged must come to an end.
+REPLACEMENTS = 3
+
+#: Another process is at it.
+BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+#: Nothing can be written, or not be read.
+USELESS = frozenset(
+    {
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+class FileClosed(CacheError):
+    """There is no file to ask: it was closed, or it was given up for a reason that was logged."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} is closed: {self.reason}"
+
+
+class FileBusy(CacheError):
+    """Another process has been writing to the file for longer than this one waits; nothing was done."""
+
+    def __init__(self, path: str, patience: float) -> None:
+        super().__init__(path, patience)
+        self.path = path
+        self.patience = patience
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is being written by another process since more than {self.patience:g} s, so nothing was "
+            f"done: it may be stopped, or share the file over a network"
+        )
+
+
+class Gone(Exception):
+    """Another file lies at the path, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What an operation raised, in place of its result."""
+
+    error: BaseException
+
+
+class SqliteFile:
+    """The entries in the file at ``path``, for one thread; several processes may share it.
+
+    ``max_bytes`` bounds the sum of the entries (None: no bound), ``now`` is the wall clock in seconds, ``patience`` is
+    for how many seconds it waits for other processes, ``boot`` is which run of the system this is. What has returned
+    from `run` is safe from the end of the process; where the run of the system can be told it may be lost with the
+    power, and then the file begins empty.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_bytes: int | None = None,
+        now: Callable[[], float] = time.time,
+        patience: float = 5.0,
+        boot: Callable[[], str | None] = boot_id,
+    ) -> None:
+        self.path = os.path.realpath(path)
+        #: Why there is no file any more; None as long as there is one, or may be.
+        self.closed: str | None = None
+        self._max_bytes = max_bytes
+        self._now = now
+        self._patience = patience
+        self._boot = boot
+        self._opened: Opened | None = None
+        self._entries: Entries | None = None
+        self._replaced = 0
+
+    def run(self, calls: Sequence[Call]) -> list[Any]:
+        """Do these operations in order, and together: in one transaction, as far as they are done inside one.
+
+        What an operation returns is in the place of its call; what it raises is there as a `Failed`, and does not keep
+        the others from being done. If there is no file, each has failed with `FileClosed`; if it is not to be had in
+        time, with `FileBusy`.
+        """
+        changed = any(operation in changing for operation, _, _ in calls)
+        try:
+            while True:
+                try:
+                    entries = self._at_hand()
+                    results = self._attempt(entries, calls)
+                    if changed:  # what was written to a file that nobody else will open was not written
+                        self._stay()
+                except (sqlite3.Error, OSError, UnicodeDecodeError, Damaged, Gone, Spoiled, Unusable) as error:
+                    self._judge(error)
+                else:
+                    return results
+        except (FileClosed, FileBusy) as error:
+            return [Failed(error)] * len(calls)
+
+    def release(self) -> None:
+        """Close the connection; the next operation opens another."""
+        opened, self._opened, self._entries = self._opened, None, None
+        if opened is not None:
+            opened.connection.close()
+
+    def close(self, reason: str = "it was closed by its user") -> None:
+        """No more operations; may be repeated."""
+        if self.closed is None:
+            self.closed = reason
+        self.release()
+
+    def _at_hand(self) -> Entries:
+        """The entries of the file that lies at the path now."""
+        if self.closed is not None:
+            raise FileClosed(self.path, self.closed)
+        if self._entries is None:
+            self._opened = opened = open_file(self.path, self._patience, self._now, self._boot())
+            self._entries = Entries(opened.connection, self._now, self._max_bytes)
+        else:
+            self._stay()
+        return self._entries
+
+    def _stay(self) -> None:
+        identity = identity_of(self.path)
+        if identity is None or self._opened is None or identity != self._opened.identity:
+            raise Gone("it was deleted or replaced")
+
+    def _attempt(self, entries: Entries, calls: Sequence[Call]) -> list[Any]:
+        results: list[Any] = []
+        for alone, group in groupby(calls, key=lambda call: call[0] in unbound):
+            for together in ([call] for call in group) if alone else [list(group)]:
+                results += self._attempt_together(entries, together)
+        return results
+
+    def _attempt_together(self, entries: Entries, calls: list[Call]) -> list[Any]:
+        entries.begin()
+        try:
+            with self._transaction(calls):
+                return [operation(entries, *args, **kwargs) for operation, args, kwargs in calls]
+        except Exception as error:  # what is not the file's is for whoever asked
+            if _is_of_the_file(error):
+                raise
+            if len(calls) == 1:
+                return [Failed(error)]
+        # One of them has failed and nothing was done: each by itself, so that only that one fails.
+        return [result for call in calls for result in self._attempt_together(entries, [call])]
+
+    @contextmanager
+    def _transaction(self, calls: list[Call]) -> Iterator[None]:
+        """One for all, of the kind they need; a single reading operation needs none."""
+        changed = any(operation in changing for operation, _, _ in calls)
+        if self._opened is None or not (changed or len(calls) > 1):
+            yield
+            return
+        connection = self._opened.connection
+        connection.execute("BEGIN IMMEDIATE" if changed else "BEGIN")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:  # whatever it was, nothing of it stays
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _judge(self, error: Exception) -> None:
+        """Make ready for another attempt, or raise `FileBusy` or `FileClosed`."""
+        if isinstance(error, sqlite3.Error) and primary_code(error) in BUSY:
+            raise FileBusy(self.path, self._patience) from error
+        opened = self._opened
+        identity = identity_of(self.path)
+        ours = opened is not None and identity is not None and identity == opened.identity
+        self.release()
+        self._replaced += 1
+        damaged = is_damage(error)
+        useless = opened is None or (ours and not damaged) or self._replaced > REPLACEMENTS
+        consequence = "The cache goes on without it" if useless else "The cache goes on with an empty one"
+        if ours and identity is not None:
+            reason = f"{'it is damaged' if damaged else 'it cannot be used'} ({error})"
+            self._put_away(identity, reason, consequence)
+        else:
+            reason = str(error) or type(error).__name__
+            logger.warning("%s: %s. %s.", self.path, reason, consequence)
+        if useless:
+            self.closed = reason
+            raise FileClosed(self.path, reason) from error
+
+    def _put_away(self, identity: Identity, reason: str, consequence: str) -> None:
+        """Set the file aside: an invalidation may be missing in it, and nobody must read it again."""
+        try:
+            with guarded(self.path, self._patience):
+                if identity_of(self.path) == identity:
+                    set_aside(self.path, f"{reason}. {consequence}")
+        except (sqlite3.Error, OSError) as error:
+            logger.warning(
+                "%s: %s. %s. It could not be set aside (%s): delete it before the next start, or values that were "
+                "invalidated may be served.",
+                self.path,
+                reason,
+                consequence,
+                error,
+            )
+
+
+def _is_of_the_file(error: Exception) -> bool:
+    return is_damage(error) or (isinstance(error, sqlite3.Error) and primary_code(error) in BUSY | USELESS)

@@ -1,0 +1,70 @@
+"""A file, asked one thing at a time; and a thread that is asked by many."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from cache.tiers._records import Address, Moment, Record
+from cache.tiers._sqlite_entries import Entries
+from cache.tiers._sqlite_file import Call, Failed, SqliteFile
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+A, B, C = (Address("users", key) for key in (b"a", b"b", b"c"))
+
+
+def do(file: SqliteFile, operation: Callable[Concatenate[Entries, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    result: Any = file.run([(operation, args, kwargs)])[0]
+    if isinstance(result, Failed):
+        raise result.error
+    answer: T = result
+    return answer
+
+
+def moment(file: SqliteFile) -> Moment:
+    return do(file, Entries.moment)
+
+
+def store(file: SqliteFile, address: Address, value: bytes = b"v", **options: Any) -> bool:
+    """As a load would that begins and ends now."""
+    return do(file, Entries.write, [(Record(address, value, **options), moment(file))])[0]
+
+
+def held(file: SqliteFile, *addresses: Address) -> list[bytes | None]:
+    """The values that may be read."""
+    found = do(file, Entries.read, addresses)
+    return [each.value if isinstance(each, Record) else None for each in found]
+
+
+class Recording(SqliteFile):
+    """Keeps what it was asked to do together."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.hops: list[list[Callable[..., Any]]] = []
+
+    def run(self, calls: Sequence[Call]) -> list[Any]:
+        self.hops.append([operation for operation, _, _ in calls])
+        return super().run(calls)
+
+
+def rows(path: str, query: str) -> list[Any]:
+    """What another program sees in the file."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def write_to(path: str, *statements: str) -> None:
+    """What another program does to the file."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for statement in statements:
+            connection.execute(statement)
+    finally:
+        connection.close()
