@@ -9,7 +9,7 @@ mutation  -> its window opens: what it covers is dropped, and loads in progress 
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from cache._applied import Applied
 from cache._arguments import DEFAULT
@@ -34,6 +34,7 @@ __all__ = [
     "CachedFunction",
     "LoadCancelled",
     "Mutating",
+    "SharedMemoryBus",
     "cached",
     "invalidate",
     "invalidates",
@@ -42,8 +43,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """`cache.testing` is loaded when it is first touched."""
+if TYPE_CHECKING:
+    from cache.tiers._shared_memory import SharedMemoryBus
+
+#: What is loaded when it is first touched: not every program needs it.
+_LATER = {"SharedMemoryBus": "cache.tiers._shared_memory"}
+
+
+def __getattr__(name: str) -> Any:
+    """`cache.testing`, and what few programs need, is loaded when it is first touched."""
     if name == "testing":
         return importlib.import_module("cache.testing")
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

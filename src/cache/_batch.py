@@ -14,10 +14,11 @@ from types import MethodType
 from typing import Any
 
 from cache._flight import Flight, Recipe
+from cache._key import ALL
 from cache._lease import DONE, Lease
 from cache._loads import Loads
 from cache._step import for_each, step
-from cache._tags import Names, Sentinel
+from cache._tags import Names
 
 BatchLoader = Callable[[list[Any]], Any]
 
@@ -148,7 +149,7 @@ class Batch(Flight):
     __slots__ = ("batches", "flights", "loader", "name", "sender")
 
     def __init__(self, batches: Batches, name: tuple[asyncio.AbstractEventLoop, Hashable], first: KeyFlight) -> None:
-        super().__init__(batches.loads, Sentinel("batch"), Recipe(self._load, _unused), first.loop)
+        super().__init__(batches.loads, ALL, Recipe(self._load, _unused), first.loop)
         self.context = first.context.copy()
         self.batches = batches
         self.name = name
@@ -184,6 +185,7 @@ class Batch(Flight):
                 Lease.start(self)
                 for flight in self.flights.values():
                     self.above[flight] = flight
+                    flight.below.add(self)
                     flight.start()
         except BaseException as error:  # a clock, a key's __eq__: no key may wait for a batch that was never sent
             self.fail(error)

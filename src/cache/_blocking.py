@@ -17,11 +17,11 @@ from typing import Any, cast
 from cache._arguments import shown
 from cache._entry import Entry, Failure
 from cache._flight import NO_ARGUMENTS, Flight, Recipe
+from cache._key import Sentinel
 from cache._lease import DONE, RUNNING, current_frame, frame
 from cache._loads import Loads, switch
 from cache._step import step
 from cache._store import Store
-from cache._tags import Sentinel
 from cache._window import enclosing
 from cache.errors import LoadCancelled
 

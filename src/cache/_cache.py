@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Protocol, Self, TypeVar, overload
 from weakref import WeakSet
 
 from cache._applied import Applied
@@ -29,17 +29,20 @@ from cache._arguments import (
 )
 from cache._batch import Batches, KeyRecipe
 from cache._blocking import ThreadRecipe, fetch_blocking
+from cache._bus import Bus
 from cache._entry import Entry, Failure
 from cache._flight import Recipe
+from cache._key import ALL
 from cache._lease import current_frame, running
 from cache._loads import Loads, leave, switch
 from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
+from cache._share import Share, check_bus, claim, configured
 from cache._step import step
 from cache._store import Store
-from cache._tags import ALL, Names, named_namespace
+from cache._tags import Names, named_namespace
 from cache._warmup import warm_up
 from cache.errors import LoadCancelled
 
@@ -62,6 +65,17 @@ def living() -> tuple[AsyncCache, ...]:
     """Every cache that is alive."""
     with step:  # others may be made meanwhile
         return tuple(_caches)
+
+
+def _no_function() -> None:
+    """The cache is no function's."""
+
+
+class Wrapped(Protocol):
+    """What a cache asks of the function whose entries it holds."""
+
+    def space(self) -> str: ...
+    def joined(self) -> None: ...
 
 
 class AsyncCache:
@@ -89,10 +103,12 @@ class AsyncCache:
         track: Whether a load that reads this cache rests on what it has read, and is invalidated with it; and whether
             the loads of this cache do so themselves. False opts out of both.
         cache_errors: Classes of exceptions and for how many seconds the error of a loader is kept and raised again.
+        bus: Tells other processes of invalidations, and this one of theirs: see `SharedMemoryBus`. Needs a ``name``,
+            by which they find one another. By default that of `configure`, None for none.
 
     Raises:
-        TypeError: an argument has the wrong type.
-        ValueError: a number is negative or NaN, or a word is unknown.
+        TypeError: an argument has the wrong type, or a cache that is shared has no name.
+        ValueError: a number is negative or NaN, or a word is unknown; or a cache of this name is on the bus already.
 
     """
 
@@ -109,6 +125,7 @@ class AsyncCache:
         clock: Callable[[], float] = time.monotonic,
         track: bool = True,
         cache_errors: Mapping[type[BaseException], float] | None = None,
+        bus: Bus | Default | None = DEFAULT,
     ) -> None:
         check_count(maxsize, "maxsize", least=0, none="no bound")
         self._ttl_of = check_ttl(default_ttl, "default_ttl")
@@ -127,8 +144,43 @@ class AsyncCache:
         self._batches = Batches(self._loads, window / 1000, most)
         #: The names that rest in a key itself, beside those that a caller gives.
         self._implied: Callable[[Hashable, bool], Names] | None = None
+        #: The function whose entries these are, if there is one.
+        self._wrapped: Callable[[], Wrapped | None] = _no_function
+        self._shared_as = name
+        self._follow(bus)
         with step:
             _caches.add(self)
+
+    # -- sharing -----------------------------------------------------------------------------------------------
+
+    def _follow(self, bus: Bus | Default | None) -> None:
+        """Be on this bus; by default on that of the whole application, now and when it is changed."""
+        self._follows_bus = bus is DEFAULT
+        self._connect(configured.bus if bus is DEFAULT else check_bus(bus))
+
+    def _connect(self, bus: Bus | None) -> None:
+        if bus is None:
+            return
+        space = self._space()
+        with step:
+            claim(bus, space, self._store)
+            self._namespace.join_with(bus, None)
+            self._store.join(Share(space, bus))
+            wrapped = self._wrapped()
+            if wrapped is not None:
+                wrapped.joined()
+
+    def _space(self) -> str:
+        """What all processes call this cache."""
+        wrapped = self._wrapped()
+        if wrapped is not None:
+            return wrapped.space()
+        if self._shared_as is None:
+            raise TypeError(
+                "a cache without a name cannot be shared with other processes, which would not find it: pass name=..., "
+                "the same in all of them, or keep it to this process with bus=None"
+            )
+        return self._shared_as
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -478,7 +530,7 @@ class AsyncCache:
         again. A cache need not be closed: what is not in use is garbage like anything else.
         """
         seconds = check_seconds(timeout, "timeout")
-        step.run(self._store.invalidate_all)
+        step.run(self._store.drop_all)
         late = await self._loads.cancel_all(LoadCancelled(f"the cache {self.name!r} was closed"), seconds)
         if late:
             logger.warning("%r was closed; loads still running after %g s: %d", self.name, seconds, len(late))

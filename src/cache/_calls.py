@@ -8,8 +8,8 @@ from inspect import Parameter
 from typing import Any
 
 from cache._arguments import shown
-from cache._instances import Instances, Token
-from cache._key import UNHASHABLE, Frozen, freeze
+from cache._instances import Instances
+from cache._key import UNHASHABLE, Frozen, Token, freeze
 from cache._step import step
 from cache._store import Store
 

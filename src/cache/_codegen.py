@@ -39,7 +39,8 @@ class Shape:
 
     ``key`` are the names of the parameters in the key, in order; ``instance`` the one of them, if any, that stands
     by identity; ``custom`` says that a function of the user's makes the key; ``parts`` is the number of dicts in which
-    the entries are. No parameter begins with ``prefix``.
+    the entries are; ``watched`` says that all of them may be invalidated by other processes. No parameter begins with
+    ``prefix``.
     """
 
     parameters: tuple[tuple[str, int, bool], ...]
@@ -52,6 +53,7 @@ class Shape:
     track: bool
     counts_uses: bool
     parts: int = 1
+    watched: bool = False
     prefix: str = ""
 
     def __post_init__(self) -> None:
@@ -198,14 +200,17 @@ def _hit(shape: Shape) -> list[str]:
     c = shape.prefix
     mine, in_time, unread = _conditions(shape)
     unframed = f" and (not {c}running or {c}frame() is None)" if shape.track else ""
-    alive = f"({c}guard is None or {c}guard.seen is {c}epoch.now or {c}guard.renew())"
+    seen = f"{c}guard is None or {c}guard.seen is {c}epoch.now"
+    if shape.watched:
+        seen = f"{c}guard.checked is {c}epoch.now and {c}guard.stamp == {c}guard.stamps[0]"
+    alive = f"({seen} or {c}guard.renew())"
     touch = [f"{c}entry.tick = {c}store.tick = {c}store.tick + 1.0"]
     if shape.counts_uses:
         touch = [f"{c}store.tick += 1.0", f"{c}entry.tick += 1.0"]
     served = _indented(1, [*touch, f"return {c}entry.value"])
     common = [f"if {c}entry.guard is None and use_cache{unread}{mine}{in_time}:", *served]
     full = [f"{c}guard = {c}entry.guard", f"if use_cache and {alive}{unframed}{mine}{in_time}:", *served]
-    return [*_find(shape), *_indented(1, full if shape.has_tags else common + full)]
+    return [*_find(shape), *_indented(1, full if shape.has_tags or shape.watched else common + full)]
 
 
 def _glance(shape: Shape) -> list[str]:
@@ -262,6 +267,13 @@ def _compile(shape: Shape) -> CodeType:
 def _compile_anonymous(shape: Shape) -> tuple[str, CodeType]:
     source = source_of(shape)
     return source, compile(source, "<cached>", "exec")
+
+
+def code_of_cached(shape: Shape) -> CodeType:
+    """The code of the wrapper alone, for one that was generated for another shape of the same signature."""
+    (factory,) = [part for part in _compile(shape).co_consts if isinstance(part, CodeType)]
+    (code,) = [part for part in factory.co_consts if isinstance(part, CodeType) and part.co_name == "cached"]
+    return code
 
 
 class Generated(NamedTuple):

@@ -8,9 +8,22 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
-from cache._arguments import TTL, check_callable, check_count, check_flag, check_tags, check_ttl, kind_of, shown
+from cache._arguments import (
+    DEFAULT,
+    TTL,
+    Default,
+    check_callable,
+    check_count,
+    check_flag,
+    check_tags,
+    check_ttl,
+    kind_of,
+    shown,
+)
+from cache._bus import Bus
 from cache._cache import AsyncCache
 from cache._protocols import CachedFunction, Decorator, Options
+from cache._share import check_bus
 from cache._wrapper import MARK, Cached, name_of
 
 P = ParamSpec("P")
@@ -42,6 +55,7 @@ def cached(
     name: str | None = None,
     clock: Callable[[], float] = time.monotonic,
     cache_errors: Mapping[type[BaseException], float] | None = None,
+    bus: Bus | Default | None = DEFAULT,
 ) -> Any:
     """Cache the results of an ``async def`` by its arguments. Also bare, ``@cached``.
 
@@ -66,9 +80,11 @@ def cached(
         policy: As for `AsyncCache`.
         track: As for `AsyncCache`.
         namespace: As for `AsyncCache`.
-        name: As for `AsyncCache`; by default the function's.
+        name: As for `AsyncCache`; by default the function's. Other processes find it by its module and its qualified
+            name, or by this.
         clock: As for `AsyncCache`.
         cache_errors: As for `AsyncCache`.
+        bus: As for `AsyncCache`.
 
     Raises:
         TypeError: at decoration, if it is no ``async def``, is cached already, or has a parameter ``use_cache``.
@@ -94,14 +110,18 @@ def cached(
         clock=clock,
         track=track,
         cache_errors=cache_errors,
+        bus=None,
     )
+    check_bus(None if bus is DEFAULT else bus)
 
     def decorate(function: Callable[..., Any]) -> Any:
         check_function(function)
-        return Cached(
+        wrapped = Cached(
             function, make_cache(name=name or name_of(function)), ttl_of=ttl_of, has_ttl=ttl is not None,
-            tags=checked_tags, key=key, ignore=ignored, skip_args=skip_args, typed=typed, track=track,
-        ).call  # fmt: skip
+            tags=checked_tags, key=key, ignore=ignored, skip_args=skip_args, typed=typed, track=track, shared_as=name,
+        )  # fmt: skip
+        wrapped.cache._follow(bus)
+        return wrapped.call
 
     make_cache(name=name)  # the options are checked when the decorator is made, not only when it finds its function
     return decorate if function is None else decorate(function)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, cast
 
-from cache._tags import Tag, epoch
+from cache._bus import Stamps
+from cache._tags import SharedTag, Tag, epoch
 
 NEVER = math.inf
 
@@ -36,6 +37,45 @@ class Guard:
         if self.strict or not self.is_alive():
             return False
         self.seen = now
+        return True
+
+
+class Unsteady:
+    """The stamps of two buses at once: as if each look found another."""
+
+    def __getitem__(self, _: int) -> object:
+        return object()
+
+
+class SharedGuard(Guard):
+    """The guard of a value that other processes may invalidate, which nobody tells of: every hit looks at the bus.
+
+    ``checked`` and ``stamp`` are the epoch and the latest stamp of the bus when its tags were last found alive.
+    ``seen`` stays None, so that a reader that knows of no bus asks `renew`.
+    """
+
+    __slots__ = ("checked", "stamp", "stamps")
+
+    def __init__(self, tags: tuple[Tag, ...], watched: list[SharedTag], *, strict: bool) -> None:
+        super().__init__(tags, strict=True)
+        self.strict = strict
+        self.stamps: Stamps = watched[0].stamps
+        if any(tag.stamps is not self.stamps for tag in watched):
+            self.stamps = cast("Stamps", Unsteady())
+        self.checked: object = None
+        self.stamp: object = None
+
+    def is_alive(self) -> bool:
+        return not any(tag.is_dead() for tag in self.tags)
+
+    def renew(self) -> bool:
+        now, stamp = epoch.now, self.stamps[0]  # read first, for the same reason
+        if self.strict:
+            return False
+        if self.checked is not now or self.stamp != stamp:
+            if not self.is_alive():
+                return False
+            self.checked, self.stamp = now, stamp
         return True
 
 
@@ -94,5 +134,9 @@ def make_entry(key: Hashable, value: Any, exp: float, tags: tuple[Tag, ...], *, 
     entry.exp = exp
     entry.bucket = None
     strict = (exp != NEVER and not reader_checks_exp) or type(value) is Failure
-    entry.guard = Guard(tags, strict=strict) if tags or strict else None
+    watched = [tag for tag in tags if isinstance(tag, SharedTag) and tag.slot] if tags else ()
+    if watched:
+        entry.guard = SharedGuard(tags, watched, strict=strict)
+    else:
+        entry.guard = Guard(tags, strict=strict) if tags or strict else None
     return entry

@@ -97,6 +97,7 @@ class Flight(Lease):
         self.waiters[future] = None
         if reader is not None:
             self.above[future] = reader
+            reader.below.add(self)
         return future
 
     def leave(self, future: asyncio.Future[Any]) -> None:

@@ -8,22 +8,9 @@ from functools import partial
 from typing import Any
 
 from cache._arguments import shown
+from cache._key import Token
 from cache._step import step
 from cache._store import Store
-
-
-class Token:
-    """Stands for one living instance. ``keys`` are those of its entries, and of some that have gone."""
-
-    __slots__ = ("keys", "label", "limit")
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self.keys: set[Hashable] = set()
-        self.limit = 16
-
-    def __repr__(self) -> str:
-        return f"<{self.label}>"
 
 
 class Instances:

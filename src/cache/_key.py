@@ -14,6 +14,40 @@ from typing import Any
 UNHASHABLE = (TypeError, ValueError)
 
 
+class Sentinel:
+    """A name that no user can pass."""
+
+    __slots__ = ("label",)
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+
+#: Everything in a domain: dies when the whole domain is invalidated, and its window covers every name.
+ALL = Sentinel("everything")
+#: Dies with whatever dies in the domain: stands for so many names that remembering each would cost more.
+ANY = Sentinel("anything")
+#: Stands before the names of wildcard invalidations, among which no key of a user's can then be.
+WILDCARD = Sentinel("wildcard")
+
+
+class Token:
+    """Stands for one living instance. ``keys`` are those of its entries, and of some that have gone."""
+
+    __slots__ = ("keys", "label", "limit")
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.keys: set[Hashable] = set()
+        self.limit = 16
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+
 class Frozen:
     """The frozen form of an unhashable value."""
 

@@ -22,8 +22,9 @@ from contextvars import ContextVar
 from typing import Final
 
 from cache._entry import Entry
+from cache._key import ALL, ANY
 from cache._step import step
-from cache._tags import ALL, ANY, Domain, Keyspace, Namespace, Tag, Truth
+from cache._tags import Domain, Keyspace, Namespace, Tag, Truth
 
 QUEUED: Final = 0
 RUNNING: Final = 1
@@ -51,20 +52,26 @@ def current_frame() -> Lease | None:
 class Lease:
     """One load: queued (it has read nothing yet), running, or done.
 
-    ``above`` are the loads that wait for this one, by the waiter through which they do; ``parent`` is the load
-    inside whose loader this one runs inline; ``successor`` the queued load of the same key that begins when this
-    one ends. All three point from what is waited for to what waits; ``predecessor`` is the way back from a successor.
+    ``above`` are the loads that wait for this one, by the waiter through which they do, and ``below`` those that it
+    waits for; ``parent`` is the load inside whose loader this one runs inline; ``successor`` the queued load of the
+    same key that begins when this one ends. All but ``below`` point from what is waited for to what waits, and
+    ``predecessor`` is the way back from a successor.
+
+    ``watches`` says that something it rests on may be invalidated by other processes, of which it has to `hear`; and
+    ``mark`` is from when it began, for the tags that are computed from its result.
     """
 
     __slots__ = (
         "__weakref__",
         "above",
+        "below",
         "chained",
         "clean",
         "deadline",
         "joinable",
         "key",
         "keyspace",
+        "mark",
         "names",
         "parent",
         "predecessor",
@@ -74,6 +81,7 @@ class Lease:
         "tags",
         "tracked",
         "undecided_in",
+        "watches",
     )
 
     def __init__(
@@ -98,6 +106,9 @@ class Lease:
         self.chained = False
         self.deadline = math.inf
         self.above: dict[object, Lease] = {}
+        self.below: set[Lease] = set()
+        self.mark = b""
+        self.watches = False
         self.predecessor: Lease | None = None
         self.successor: Lease | None = None
         self.suspects: set[Hashable] = set()
@@ -123,23 +134,37 @@ class Lease:
         # Everything is looked up before anything changes: a clock or a key's __eq__ may raise.
         in_window = bool(self.keyspace.windows and self.keyspace.windows_on(self.key))
         for domain, name in self.names:
-            in_window = in_window or bool(domain.windows_on(name))
+            in_window = bool(domain.windows_on(name)) or in_window
         changing = () if self.undecided_in is None else self.undecided_in.changing()
         self.state = RUNNING
         self.predecessor = None
         self.joinable = True
         if self.tracked:
             running.add(self)
+        # The stamps first, which come with the tags, then the mutations of other processes: one that covers what this
+        # rests on is either seen in progress, or changes a stamp that was taken.
+        if self.keyspace.share is not None:
+            for tag in self.keyspace.grounds(self.key):
+                self._rest_on(tag)
+            in_window = self.keyspace.is_changing_elsewhere(self.key) or in_window
         for domain, name in self.names:
             self._rest_on(domain.tag(name))
+            in_window = domain.is_changing_elsewhere(name) or in_window
         if self.undecided_in is not None:
-            self.undecided_in.undecided.add(self)
-            self.suspects.update(changing)  # of one that lingers nothing more will be heard
-            if changing:
-                self.detach()
-                self.chained = True
+            self._start_undecided(self.undecided_in, changing)
         if in_window:
             self.spoil()
+
+    def _start_undecided(self, namespace: Namespace, changing: Iterable[Hashable]) -> None:
+        namespace.undecided.add(self)
+        self.suspects.update(changing)  # of one that lingers nothing more will be heard
+        share = namespace.share
+        if share is not None and share.is_watched:
+            self.watches = True
+            self.mark = share.bus.mark()
+        if changing or namespace.is_changing_elsewhere(ANY):
+            self.detach()
+            self.chained = True
 
     def decide(self, names: Iterable[str]) -> None:
         """The tags computed from the result are known: it rests on them since it began."""
@@ -147,12 +172,34 @@ class Lease:
         if namespace is None:
             return
         for name in names:
-            if namespace.windows_on(name):
+            tag = namespace.tag(name)
+            if namespace.windows_on(name) or namespace.is_changing_elsewhere(name):
                 self.spoil()
-            elif name in self.suspects:
+            elif namespace.code(name) in self.suspects or not self._is_unchanged(namespace, name):
                 self.dirty()
             else:
-                self._rest_on(namespace.tag(name))
+                self._rest_on(tag)
+
+    def _is_unchanged(self, namespace: Namespace, name: Hashable) -> bool:
+        """Whether no other process has invalidated this tag since the load began."""
+        share = namespace.share
+        return share is None or not share.is_watched or share.bus.unchanged(self.mark, (share.slot(name),))
+
+    def hear(self) -> None:
+        """Learn what other processes have invalidated, of what it rests on or will; they do not tell."""
+        seen: set[Lease] = set()
+        todo: list[Lease] = [self]
+        while todo:
+            lease = todo.pop()
+            if lease in seen or lease.state != RUNNING:
+                continue
+            seen.add(lease)
+            todo.extend(lease.below)
+            for tag in [tag for tag in lease.tags if tag.slot and tag.is_dead()]:
+                tag.kill()
+            namespace = lease.undecided_in
+            if namespace is not None and lease.joinable and not lease._is_unchanged(namespace, ANY):
+                lease.detach()
 
     def close(self) -> None:
         """The load has ended, or nobody waits for it any more: from here on nothing it reads counts."""
@@ -168,7 +215,11 @@ class Lease:
             self.undecided_in.undecided.discard(self)
         # Contexts that outlive the load must not keep those who waited for it.
         if self.above:
+            for above in self.above.values():
+                above.below.discard(self)
             self.above = {}
+        if self.below:
+            self.below = set()
         self.parent = None
         if self.successor is not None:
             self._unchain()
@@ -195,7 +246,7 @@ class Lease:
         if self.state == DONE or not self.tracked:
             return
         self.rest_on((domain.tag(key), domain.tag(ALL)))
-        if domain.windows_on(key):
+        if domain.windows_on(key) or domain.is_changing_elsewhere(key):
             self.spoil()
 
     def rest_on_entry(self, entry: Entry, clock: Callable[[], float]) -> None:
@@ -203,10 +254,12 @@ class Lease:
         self.rest_on(() if entry.guard is None else entry.guard.tags, entry.exp, clock)
 
     def _rest_on(self, tag: Tag) -> None:
-        if tag in self.tags or tag.home.tags.get(ANY) in self.tags:
+        if tag in self.tags or tag.home.known(ANY) in self.tags:
             return
         self.tags.add(tag)
         tag.readers.add(self)
+        if tag.slot:
+            self.watches = True
         if tag.dead:
             self.dirty()
 
@@ -223,6 +276,8 @@ class Lease:
                     tag.readers.discard(self)
                 self.tags.add(anything)
                 anything.readers.add(self)
+                if any(tag.is_dead() for tag in tags):
+                    self.dirty()
 
     def hand_up(self, exp: float) -> None:
         """The loads that wait for this one rest on what it rests on, and are good no longer than ``exp``."""

@@ -151,7 +151,8 @@ class Loads:
             return None
         with step.lock:
             current: Any = board.get(key)
-            if current is None or not current.joinable or key in store.data:
+            # Of one that rests on what other processes change, it takes a step to hear of that.
+            if current is None or not current.joinable or current.watches or current.below or key in store.data:
                 return None
             store.misses += 1
             store.coalesced += 1
@@ -177,6 +178,8 @@ class Loads:
         if board is None:
             board = self._new_board(loop)
         current: Any = board.get(key)
+        if current is not None and (current.watches or current.below):
+            current.hear()
         if current is not None and (current.state == QUEUED or (current.joinable and not anew)):
             self.store.coalesced += 1
             current.anew = current.anew or anew

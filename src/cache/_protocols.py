@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, 
 from typing import Any, Concatenate, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 from cache._applied import Applied
+from cache._arguments import Default
+from cache._bus import Bus
 from cache._cache import AsyncCache
 from cache._wrapper import CacheInfo
 
@@ -131,3 +133,4 @@ class Options(TypedDict, total=False):
     name: str | None
     clock: Callable[[], float]
     cache_errors: Mapping[type[BaseException], float] | None
+    bus: Bus | Default | None

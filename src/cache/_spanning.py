@@ -10,9 +10,10 @@ from typing import Any
 from cache._applied import Applied
 from cache._arguments import DEFAULT, Default, check_name, check_some_tags, check_tags, shown
 from cache._cache import AsyncCache, living
+from cache._key import ALL
 from cache._mutation import Linger, Mutating, check_linger
 from cache._step import step
-from cache._tags import ALL, Truth, named_namespace
+from cache._tags import Truth, named_namespace
 from cache._wrapper import cached_of
 
 

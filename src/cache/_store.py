@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from cache._entry import NEVER, Entry, make_entry
 from cache._held import Held
+from cache._key import ALL, ANY
 from cache._lease import Lease
 from cache._policy import LRU, Policy
 from cache._shards import Contents, count_parts, make_contents
+from cache._share import Share
 from cache._step import step
-from cache._tags import ALL, ANY, Keyspace, Names, Tag
+from cache._tags import Keyspace, Names, SharedTag, Tag
 from cache._window import Window, enclosing
 
 if TYPE_CHECKING:
@@ -183,8 +185,13 @@ class Store(Keyspace):
         windows = [window for domain, name in held.truths() for window in domain.windows_on(name)]
         self.invalidate(held.key)
         if not windows:
-            tags = tuple(domain.tag(name) for domain, name in held.names)
-            return held.exp > self.clock() and self.put(held.key, held.value, held.exp, tags)
+            tags = [domain.tag(name) for domain, name in held.names]
+            if self.share is not None:
+                self._tag_stamped(held.key, self.share.announced)
+                tags += self.grounds(held.key)
+            if any(domain.is_changing_elsewhere(name) for domain, name in held.truths()):
+                return False
+            return held.exp > self.clock() and self.put(held.key, held.value, held.exp, tuple(tags))
         if all(window in own and window.may_hold(held.truths()) for window in windows):
             earlier = own[0].held.pop((self, held.key), None)
             if earlier is not None:
@@ -194,32 +201,48 @@ class Store(Keyspace):
             own[0].held[self, held.key] = held
         return False
 
+    def _tag_stamped(self, key: Hashable, stamp: int) -> Tag:
+        """The tag of ``key``, alive only as long as this is its stamp, whatever it is at the moment."""
+        tag = self.tag(key)
+        if isinstance(tag, SharedTag):
+            tag.stamp = stamp
+        return tag
+
     # -- loads -------------------------------------------------------------------------------------------------
 
     def finish(self, lease: Lease, value: Any, ttl: float | None, *, replaces: bool = False) -> None:
         """A load has its result: store it if its lease allows, and tell those who wait what it rests on."""
+        if lease.watches:
+            lease.hear()
         now = self.clock()
         exp = lease.deadline if ttl is None else min(now + ttl, lease.deadline)
         if not lease.clean:
             self.fenced += 1
         elif replaces:
-            # Whatever was computed from the value that goes now rests on the key; the new value does not.
-            anything = self.tags.get(ANY)
-            coarse = anything in lease.tags
-            for own in (self.tags.get(lease.key), anything):
-                if own is not None:
-                    lease.tags.discard(own)
-                    own.readers.discard(lease)
-            self.kill(lease.key)
-            if coarse:
-                lease.tags.add(self.tag(ANY))
-            old = self.data.get(lease.key)
-            if old is not None:  # it is the older one even if the new is not stored
-                self._remove(old)
+            self._replace(lease)
         if lease.clean and exp > now:
             self.put(lease.key, value, exp, tuple(lease.tags))
         if lease.above:
             lease.hand_up(exp)
+
+    def _replace(self, lease: Lease) -> None:
+        """What was computed from the value that goes now rests on its key, and dies; the new value does not."""
+        anything = self.known(ANY)
+        coarse = anything in lease.tags
+        own = self.known(lease.key)
+        rested = own in lease.tags
+        for tag in (own, anything):
+            if tag is not None:
+                lease.tags.discard(tag)
+                tag.readers.discard(lease)
+        self.kill(lease.key)
+        if coarse:
+            lease.tags.add(self.tag(ANY))
+        if rested and isinstance(own, SharedTag) and own.slot:
+            lease.tags.add(self._tag_stamped(lease.key, own.stamp))
+        old = self.data.get(lease.key)
+        if old is not None:  # it is the older one even if the new is not stored
+            self._remove(old)
 
     # -- invalidation ------------------------------------------------------------------------------------------
 
@@ -231,17 +254,34 @@ class Store(Keyspace):
         entry = self.data.get(name)
         flights = [board[name] for board in self.flights.values() if name in board]
         windows = self.windows_on(name)
-        self.tags.get(name)
+        self.known(name)
         served = entry is not None and entry.is_fresh(self.clock())
         if entry is not None:
             self.invalidations += 1
             self._remove(entry)
         self._fence(flights, windows)
+        self.announce(name)
         self.kill(name)
         return served
 
     def invalidate_all(self) -> bool:
         """The same for every key, in time that does not depend on how many there are."""
+        self.announce(ALL)
+        return self.drop_all()
+
+    def join(self, share: Share) -> None:
+        super().join(share)
+        self.drop_all()
+
+    def declare(self, at: tuple[int, ...]) -> None:
+        """From now on entries rest on the wildcards over these components of their keys; those that do not yet go."""
+        if self.share is not None:
+            self.share.declare(at)
+            self.announce(ALL)
+        self.drop_all()
+
+    def drop_all(self) -> bool:
+        """The same for this process alone: nothing has changed that others need to know."""
         data, self.data = self.data, make_contents(self.parts)
         self.rebind(self.data)
         step.heaps.append((data, self.policy))

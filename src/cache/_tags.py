@@ -7,6 +7,8 @@ rests on it.
 
 One mechanism, three uses: the names of a ``Namespace`` are the user's tags; the names of a cache are its keys, on
 which the values computed from them rest; and a function's wildcard invalidations are names in its own cache.
+
+Where a domain is shared with other processes, a name goes by its code, and a tag dies there too.
 """
 
 from __future__ import annotations
@@ -16,29 +18,17 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
+from cache._key import ALL, ANY, WILDCARD
+from cache._share import Share, configured
+from cache._stable import encode
 from cache._step import step
 
 if TYPE_CHECKING:
+    from cache._bus import Bus
     from cache._lease import Lease
+    from cache._tier import Tier
     from cache._window import Window
 
-
-class Sentinel:
-    """A name that no user can pass."""
-
-    __slots__ = ("label",)
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-
-    def __repr__(self) -> str:
-        return f"<{self.label}>"
-
-
-#: Everything in a domain: dies when the whole domain is invalidated, and its window covers every name.
-ALL = Sentinel("everything")
-#: Dies with whatever dies in the domain: stands for so many names that remembering each would cost more.
-ANY = Sentinel("anything")
 
 #: How many names under lingering mutations the end of each mutation looks at.
 SWEPT = 16
@@ -47,15 +37,15 @@ SWEPT = 16
 class Epoch:
     """The process's count of what has been invalidated.
 
-    ``now`` is replaced by a new object whenever a tag dies, so that one comparison proves that none has;
-    ``mutations`` counts their beginnings and ends.
+    ``now`` is replaced by a new object whenever a tag dies, so that one comparison proves that none has; ``changes``
+    counts whatever was invalidated, if anything rested on it or not.
     """
 
-    __slots__ = ("mutations", "now")
+    __slots__ = ("changes", "now")
 
     def __init__(self) -> None:
         self.now: object = object()
-        self.mutations = 0
+        self.changes = 0
 
 
 epoch = Epoch()
@@ -65,6 +55,9 @@ class Tag:
     """A truth that values rest on, until it is ``dead``. ``readers`` are the running loads that rest on it."""
 
     __slots__ = ("__weakref__", "dead", "home", "name", "readers")
+
+    #: Where other processes tell of it; 0 if they do not.
+    slot = 0
 
     def __init__(self, home: Domain, name: Hashable) -> None:
         self.home = home
@@ -78,6 +71,29 @@ class Tag:
         for lease in tuple(self.readers):
             lease.dirty()
 
+    def is_dead(self) -> bool:
+        """Whether it was invalidated, here or elsewhere."""
+        return self.dead
+
+
+class SharedTag(Tag):
+    """A truth that other processes may invalidate too: it is dead as well as soon as its slot has another stamp.
+
+    ``code`` names it in every process. Nobody tells that it has died elsewhere; whoever depends on it looks.
+    """
+
+    __slots__ = ("code", "slot", "stamp", "stamps")
+
+    def __init__(self, home: Domain, share: Share, name: Hashable, code: bytes) -> None:
+        super().__init__(home, name)
+        self.code = code
+        self.slot = share.bus.slot(share.space, code)
+        self.stamps = share.bus.stamps
+        self.stamp = self.stamps[self.slot]
+
+    def is_dead(self) -> bool:
+        return self.dead or self.stamps[self.slot] != self.stamp
+
 
 #: One truth: a name in the domain where it lives.
 Truth: TypeAlias = "tuple[Domain, Hashable]"
@@ -90,31 +106,60 @@ class Domain:
     Invariant: a name is in ``windows`` exactly while a mutation on it is open or lingers, and while it is, nothing
     that rests on the name is stored.
 
-    ``mutated`` is the number of the latest beginning or end of a mutation of anything in it; ``lingering`` are names
-    with a mutation that has ended and may still cover them.
+    ``mutated`` is the number of the change by the latest beginning or end of a mutation of anything in it;
+    ``lingering`` are names with a mutation that has ended and may still cover them.
     """
 
-    __slots__ = ("__weakref__", "lingering", "mutated", "tags", "windows")
+    __slots__ = ("__weakref__", "lingering", "mutated", "share", "tags", "windows")
 
     def __init__(self) -> None:
         self.tags: WeakValueDictionary[Hashable, Tag] = WeakValueDictionary()
         self.windows: dict[Hashable, list[Window]] = {}
         self.lingering: deque[tuple[Hashable, Window]] = deque()
         self.mutated = 0
+        self.share: Share | None = None
+
+    def join(self, share: Share) -> None:
+        """From here on other processes know this domain; nothing that rested on it so far is good any longer."""
+        windows: dict[Hashable, list[Window]] = {encode(window_name): windows for window_name, windows in self.windows.items()}
+        for tag in tuple(self.tags.values()):
+            tag.kill()
+        self.tags.clear()
+        self.windows = windows
+        self.share = share
+
+    def code(self, name: Hashable) -> Hashable:
+        """By what ``name`` goes here.
+
+        Raises:
+            TypeError: the domain is shared, and the name has no form that is the same in every process.
+
+        """
+        return name if self.share is None else encode(name)
 
     def tag(self, name: Hashable) -> Tag:
         """The living tag of ``name``."""
-        tag = self.tags.get(name)
+        share = self.share
+        code = self.code(name)
+        tag = self.tags.get(code)
+        if tag is not None and tag.slot and tag.is_dead():
+            tag.kill()
+            tag = None
         if tag is None:
-            tag = self.tags[name] = Tag(self, name)
+            tag = Tag(self, name) if share is None else SharedTag(self, share, name, encode(name))
+            self.tags[code] = tag
         return tag
+
+    def known(self, name: Hashable) -> Tag | None:
+        """The tag of ``name``, if anything rests on it."""
+        return self.tags.get(self.code(name))
 
     def kill(self, name: Hashable) -> bool:
         """Kill what rests on ``name``; True if anything may have."""
         tags = self.tags
         if not tags:
             return False
-        tag, anything = tags.pop(name, None), tags.pop(ANY, None)
+        tag, anything = tags.pop(self.code(name), None), tags.pop(self.code(ANY), None)
         for doomed in (tag, anything):
             if doomed is not None:
                 doomed.kill()
@@ -122,41 +167,67 @@ class Domain:
 
     def invalidate(self, name: Hashable) -> bool:
         """The truth of ``name`` has changed, or is about to. True if anything that rested on it was dropped."""
+        self.announce(name)
         return self.kill(name)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether other processes may invalidate something here."""
+        return self.share is not None and self.share.is_watched
+
+    def announce(self, name: Hashable) -> None:
+        """Tell other processes, if there are any, that the truth of ``name`` has changed."""
+        epoch.changes += 1
+        if self.share is not None:
+            self.share.announce(name)
+
+    def is_changing_elsewhere(self, name: Hashable) -> bool:
+        """Whether a mutation in another process covers ``name``."""
+        return self.share is not None and self.share.is_changing(name)
 
     def windows_on(self, name: Hashable) -> list[Window]:
         """The mutations that cover ``name`` now. Those whose linger has run out are forgotten on the way."""
         if not self.windows:
             return []
-        return self._current(name) if name is ALL else self._current(name) + self._current(ALL)
+        on_all = self._current(self.code(ALL))
+        return on_all if name is ALL else self._current(self.code(name)) + on_all
+
+    def cover(self, name: Hashable, window: Window) -> None:
+        """From now on ``window`` covers ``name``."""
+        self.windows.setdefault(self.code(name), []).append(window)
 
     def changing(self) -> list[Hashable]:
-        """The names that mutations cover now."""
-        return [name for name in tuple(self.windows) if self._current(name)]
+        """What mutations cover now, by `code`."""
+        return [code for code in tuple(self.windows) if self._current(code)]
 
     def is_changing(self) -> bool:
         """Whether any mutation is open or lingers on any name."""
-        return any(self._current(name) for name in tuple(self.windows))
+        return any(self._current(code) for code in tuple(self.windows))
 
-    def _current(self, name: Hashable) -> list[Window]:
-        windows = self.windows.get(name)
+    def all_windows(self) -> list[Window]:
+        """The mutations that cover anything now."""
+        return [window for code in tuple(self.windows) for window in self._current(code)]
+
+    def _current(self, code: Hashable) -> list[Window]:
+        windows = self.windows.get(code)
         if windows is None:
             return []
         current = [window for window in windows if not window.has_elapsed()]
         if not current:
-            del self.windows[name]
+            del self.windows[code]
         elif len(current) < len(windows):
-            self.windows[name] = current
+            self.windows[code] = current
         return current
 
     def uncover(self, name: Hashable, window: Window) -> None:
         """``window`` covers ``name`` no more."""
-        windows = self.windows.get(name, [])
+        code = self.code(name)
+        windows = self.windows.get(code, [])
         rest = [other for other in windows if other is not window]
         if rest:
-            self.windows[name] = rest
+            self.windows[code] = rest
         elif windows:
-            del self.windows[name]
+            del self.windows[code]
 
     def sweep(self) -> None:
         """Look at some of the lingering mutations, so that names that nobody asks for again do not pile up."""
@@ -178,6 +249,13 @@ class Keyspace(Domain):
         self.name = name
         self.clock = clock
 
+    def grounds(self, key: Hashable) -> list[Tag]:
+        """What an entry of ``key`` rests on of itself, where other processes may invalidate it."""
+        if self.share is None or not self.share.is_watched:
+            return []
+        names = (key, ALL, WILDCARD) if self.share.lacks_wildcards() else (key, ALL)
+        return [self.tag(name) for name in names]
+
 
 class Namespace(Domain):
     """The tags that all caches of one namespace share.
@@ -194,10 +272,31 @@ class Namespace(Domain):
         self.undecided: set[Lease] = set()
 
     def invalidate(self, name: Hashable) -> bool:
-        used = self.kill(name)
+        used = super().invalidate(name)
         for lease in tuple(self.undecided):
-            lease.suspect(name, self)
+            lease.suspect(self.code(name), self)
         return used
+
+    def join_with(self, bus: Bus | None, tier: Tier | None) -> None:
+        """Share the tags on a bus, and with one tier more.
+
+        Raises:
+            ValueError: they are on another bus already.
+
+        """
+        share = self.share
+        had_bus, tiers = (None, ()) if share is None else (share.bus if share.is_watched else None, share.tiers)
+        if bus is not None and had_bus is not None and had_bus is not bus:
+            raise ValueError(
+                f"the tags of the namespace {self.name!r} are on the bus {had_bus!r} and cannot be on {bus!r} as well: "
+                f"give the caches of one of the two another namespace="
+            )
+        wanted = had_bus or bus
+        tiers = tiers if tier is None or tier in tiers else (*tiers, tier)
+        if share is None or wanted is not had_bus or tiers != share.tiers:
+            self.join(Share(f"#{self.name}", wanted, tiers))
+            for lease in tuple(self.undecided):
+                lease.dirty()
 
     def invalidate_each(self, names: tuple[str, ...]) -> bool:
         """True if any of them was in use."""
@@ -214,4 +313,6 @@ def named_namespace(name: str) -> Namespace:
         found = _namespaces.get(name)
         if found is None:
             found = _namespaces[name] = Namespace(name)
+            if configured.bus is not None or configured.tier is not None:
+                found.join_with(configured.bus, configured.tier)
         return found

@@ -12,8 +12,11 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Protocol
 
+from cache._bus import Bus, Stamps
+from cache._key import ALL
+from cache._share import slots_by_bus
 from cache._step import step
-from cache._tags import ALL, Domain, Names, Truth, epoch
+from cache._tags import Domain, Names, Truth, epoch
 
 #: The innermost mutation whose body the current context is in.
 mutation: ContextVar[Window | None] = ContextVar("cache.mutation", default=None)
@@ -37,6 +40,7 @@ class Kept(Protocol):
 
     @property
     def clean(self) -> bool: ...
+    def hear(self) -> None: ...
     def close(self) -> None: ...
     def settle(self) -> object: ...
 
@@ -50,7 +54,7 @@ class Window:
     overlapped and may have committed after it.
     """
 
-    __slots__ = ("began", "clock", "contested", "held", "open", "outer", "targets", "until")
+    __slots__ = ("began", "clock", "contested", "covered", "held", "open", "outer", "targets", "told", "until")
 
     def __init__(self, targets: Names, clock: Callable[[], float]) -> None:
         self.targets = targets
@@ -61,27 +65,45 @@ class Window:
         self.outer = next(enclosing(), None)
         self.held: dict[Truth, Kept] = {}
         self.began = 0
+        #: What other processes know it to cover, by their bus.
+        self.covered: list[tuple[Bus, list[int]]] = []
+        #: What its begin has told other processes: the stamps, the slot, and what it put there.
+        self.told: list[tuple[Stamps, int, int]] = []
 
     def begin(self) -> None:
-        """Cover all targets, then invalidate them: an entry can appear in between in no order of events."""
+        """Cover all targets, then invalidate them: an entry can appear in between in no order of events.
+
+        Raises:
+            TypeError: a target has no form that is the same in every process, and others are to be told.
+            BusError: other processes cannot be told.
+
+        """
+        covering = slots_by_bus(self.targets)
         for domain, name in self.targets:
             for other in self._overlapping(domain, name):
                 if other is not self and other not in outwards(self.outer):
                     self.contested = other.contested = True
         try:
+            for bus, slots in covering:
+                bus.begin(slots)
+                self.covered.append((bus, slots))
+                self.contested = self.contested or bus.is_changing(slots)
             for domain, name in self.targets:
-                domain.windows.setdefault(name, []).append(self)
+                domain.cover(name, self)
             self._invalidate()
         except BaseException:  # a key's __eq__: nothing may stay covered by a mutation that never ran
             self.open = False
             self._uncover()
+            self._uncover_elsewhere(0.0)
             raise
-        self.began = epoch.mutations
+        self.began = epoch.changes
 
     def end(self, linger: float, *, succeeded: bool) -> None:
         """Uncover the targets, or leave them covered for ``linger`` seconds more; and invalidate again."""
         if not self.open:
             return
+        for held in self.held.values():
+            held.hear()
         kept = [held for held in self.held.values() if held.clean]
         if not succeeded or linger or self.contested:
             kept = []
@@ -94,6 +116,7 @@ class Window:
         if not linger:
             self._uncover()
         self._invalidate()
+        self._uncover_elsewhere(linger)
         for domain, name in self.targets:
             if linger:
                 domain.lingering.append((name, self))
@@ -109,25 +132,34 @@ class Window:
     def may_hold(self, names: Iterable[Truth]) -> bool:
         """Whether a value that rests on ``names`` can still be the last word when the body ends.
 
-        Of its own targets it knows whether another mutation overlapped; of other names only that none has begun or
-        ended since in all of their domain.
+        Of its own targets it knows whether another mutation overlapped, or whether another process has invalidated
+        them since; of other names only that none has begun or ended since in all of their domain, and nothing at all
+        where other processes may change them.
         """
         targets = self.targets
         others = (domain for domain, name in names if (domain, name) not in targets and (domain, ALL) not in targets)
-        return self.open and not self.contested and all(domain.mutated <= self.began for domain in others)
+        unmoved = (domain.mutated <= self.began and not domain.is_watched for domain in others)
+        unheard = (stamps[slot] == stamp for stamps, slot, stamp in self.told)
+        return self.open and not self.contested and all(unmoved) and all(unheard)
 
     def _invalidate(self) -> None:
-        epoch.mutations += 1
         for domain, name in self.targets:
-            domain.mutated = epoch.mutations
             domain.invalidate(name)
+            share = domain.share
+            if share is not None and share.is_watched:
+                self.told.append((share.bus.stamps, share.slot(name), share.announced))
+        for domain, _ in self.targets:
+            domain.mutated = epoch.changes
 
     def _uncover(self) -> None:
         for domain, name in self.targets:
             domain.uncover(name, self)
 
+    def _uncover_elsewhere(self, linger: float) -> None:
+        covered, self.covered = self.covered, []
+        for bus, slots in covered:
+            bus.end(slots, linger)
+
     @staticmethod
     def _overlapping(domain: Domain, name: Hashable) -> list[Window]:
-        if name is ALL:
-            return [window for name in tuple(domain.windows) for window in domain.windows_on(name)]
-        return domain.windows_on(name)
+        return domain.all_windows() if name is ALL else domain.windows_on(name)

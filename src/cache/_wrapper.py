@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from inspect import Parameter
 from typing import Any, NamedTuple
@@ -13,22 +15,20 @@ from cache._applied import Applied
 from cache._arguments import check_callable, check_tags, shown
 from cache._cache import AsyncCache
 from cache._calls import Calls
-from cache._codegen import Shape, generate, parameters_of
+from cache._codegen import Shape, code_of_cached, generate, parameters_of
 from cache._entry import Entry
 from cache._flight import Arguments, Flight, Recipe
-from cache._key import UNHASHABLE
+from cache._key import ALL, UNHASHABLE, WILDCARD
 from cache._lease import frame, running
 from cache._loads import leave
 from cache._shards import Contents, Shards
+from cache._stable import shared_name
 from cache._step import step
-from cache._tags import ALL, Names, Sentinel, epoch
+from cache._tags import Names, epoch
 from cache._templates import Templates
 
 #: The attribute by which a wrapper is known.
 MARK = "__cached__"
-
-#: Stands before the names of wildcard invalidations, among which no key of a user's can then be.
-WILDCARD = Sentinel("wildcard")
 
 
 class CacheInfo(NamedTuple):
@@ -43,7 +43,8 @@ class CacheInfo(NamedTuple):
 class Cached:
     """What a wrapper is made of. The wrapper itself is the generated function ``call``.
 
-    ``partials`` are the sets of parameters by which some invalidator drops all entries that agree on them.
+    ``partials`` are the sets of parameters by which some invalidator drops all entries that agree on them;
+    ``shared_as`` is what other processes call the function, where it is not its own name.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Cached:
         skip_args: int,
         typed: bool,
         track: bool,
+        shared_as: str | None = None,
     ) -> None:
         self.function = function
+        self._shared_as = shared_as
         self.cache = cache
         self.name = name_of(function)
         self.ttl_of = ttl_of
@@ -76,7 +79,7 @@ class Cached:
         self._is_plain = not tags
         if tags:
             cache._implied = self._implied
-        shape = Shape(
+        self._shape = shape = Shape(
             parameters=parameters_of(calls.signature),
             key=calls.key_names,
             instance=calls.instance,
@@ -98,6 +101,7 @@ class Cached:
         globals_ = getattr(inspect.unwrap(function), "__globals__", {})
         self.call, calls.key, peek, self._bound, rebind = generate(shape, names, defaults, globals_)
         store.rebind = lambda data: rebind(_held(data))
+        cache._wrapped = weakref.ref(self)
         calls.wrapper = self.call
         functools.update_wrapper(self.call, function)
         peek.__name__, peek.__qualname__ = "peek", f"{self.name}.peek"
@@ -110,6 +114,32 @@ class Cached:
         }  # fmt: skip
         for name, value in attributes.items():
             setattr(self.call, name, value)
+
+    # -- sharing -----------------------------------------------------------------------------------------------
+
+    def space(self) -> str:
+        """What all processes call the function.
+
+        Raises:
+            TypeError: it has no such name, or its keys have no form that is the same in every process.
+
+        """
+        if self.calls.instance is not None:
+            raise TypeError(
+                f"{self.name} is a method, whose instance stands in the key by identity, which no other process knows: "
+                f"leave it out with skip_args=1, make the key with key=..., or keep the cache to this process with "
+                f"bus=None, backup=None"
+            )
+        return self._shared_as or shared_name(self.function)
+
+    def joined(self) -> None:
+        """Other processes know the entries from now on."""
+        store = self.cache._store
+        if store.is_watched:
+            # Whoever has the wrapper keeps it; what it runs is another code, which looks at the bus at every hit.
+            self.call.__code__ = code_of_cached(replace(self._shape, watched=True))
+        for at in self.partials:
+            step.run(store.declare, at)
 
     # -- wildcards ---------------------------------------------------------------------------------------------
 
@@ -129,7 +159,7 @@ class Cached:
         self.partials = [*self.partials, at]
         self._is_plain = False
         self.cache._implied = self._implied
-        step.run(self.cache._store.invalidate, ALL)
+        step.run(self.cache._store.declare, at)
 
     def _wildcards(self, key: Hashable) -> Names:
         parts = self.calls.components(key)

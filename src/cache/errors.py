@@ -41,3 +41,11 @@ class LoadCancelled(CacheError):
 
     Either the loader raised ``CancelledError`` (which is then the ``__cause__``), or the cache was closed.
     """
+
+
+class BusError(CacheError):
+    """What tells processes of one another's invalidations cannot be used; the message says why, and what to do.
+
+    Raised where a bus is made, and where a mutation begins that the other processes would not hear of: its body has
+    not run then.
+    """

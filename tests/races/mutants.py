@@ -17,10 +17,11 @@ from unittest.mock import patch
 from agent_cache import _audience, _read_call, _resources, _writing
 from agent_cache._call import Call
 from agent_cache._outcome import Outcome
-from cache import _batch, _entry, _flight, _loads, _mutation, _tags, _window, _wrapper
+from cache import _batch, _entry, _flight, _key, _loads, _mutation, _tags, _window, _wrapper
 from cache._held import Held
 from cache._lease import DIRTY, RUNNING, SPOIL, Lease
 from cache._loads import Loads
+from cache._share import Share
 from cache._store import Store
 from cache._window import Window
 
@@ -61,8 +62,8 @@ def nothing(*_: Any, **__: Any) -> None:
 def the_begin_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]:
     def begin(self: Window) -> None:
         for domain, name in self.targets:
-            domain.windows.setdefault(name, []).append(self)
-        self.began = _tags.epoch.mutations
+            domain.cover(name, self)
+        self.began = _tags.epoch.changes
 
     return patch.object(Window, "begin", begin)
 
@@ -249,10 +250,10 @@ def an_outer_outlives_its_inner() -> AbstractContextManager[Any]:
 @mutant("an_outer_of_many", shows="stuck")
 def what_rests_on_anything_in_a_cache_outlives_its_invalidations() -> AbstractContextManager[Any]:
     def kill(self: _tags.Domain, name: Any) -> bool:
-        anything = self.tags.pop(_tags.ANY, None)
+        anything = self.tags.pop(_key.ANY, None)
         killed = original(self, name)
         if anything is not None:
-            self.tags[_tags.ANY] = anything
+            self.tags[_key.ANY] = anything
         return killed
 
     original = _tags.Domain.kill
@@ -633,3 +634,84 @@ def what_is_private_is_given_to_those_who_have_joined() -> AbstractContextManage
 @mutant("a_tool_that_is_both", shows="liveness")
 def what_a_tool_reads_beside_its_own_window_is_its_own() -> AbstractContextManager[Any]:
     return patch.object(_writing, "_Beside", lambda window: window)
+
+
+# -- other processes ----------------------------------------------------------------------------------------------
+
+
+@mutant("a_read_here_and_a_mutation_there", shows="stuck")
+def a_hit_does_not_look_at_the_bus() -> AbstractContextManager[Any]:
+    return both(
+        patch.object(_entry.SharedGuard, "is_alive", _entry.Guard.is_alive),
+        patch.object(_entry.SharedGuard, "renew", lambda self: self.is_alive()),
+    )
+
+
+@mutant("a_read_here_and_a_mutation_there", shows="stale-commit")
+def a_load_in_progress_is_joined_whatever_other_processes_change() -> AbstractContextManager[Any]:
+    return patch.object(Lease, "hear", nothing)
+
+
+@mutant("three_levels_over_what_changes_there", shows="stale-commit")
+def a_load_hears_nothing_of_what_the_loads_it_waits_for_rest_on() -> AbstractContextManager[Any]:
+    def hear(self: Lease) -> None:
+        below, self.below = self.below, set()
+        original(self)
+        self.below = below
+
+    original = Lease.hear
+    return patch.object(Lease, "hear", hear)
+
+
+@mutant("a_mutation_there_that_dies_after_its_commit", shows="stuck")
+def a_load_does_not_ask_for_mutations_of_other_processes() -> AbstractContextManager[Any]:
+    return patch.object(Share, "is_changing", lambda self, name: False)
+
+
+@mutant("a_mutation_there_that_dies_after_its_commit", shows="stuck")
+def a_mutation_covers_nothing_in_other_processes() -> AbstractContextManager[Any]:
+    return patch.object(_window, "slots_by_bus", lambda targets: [])
+
+
+@mutant("a_read_here_and_a_mutation_there", shows="stale-commit")
+def other_processes_are_not_told() -> AbstractContextManager[Any]:
+    return patch.object(Share, "announce", nothing)
+
+
+@mutant("a_commit_there_that_lands_after_its_error", shows="stuck")
+def an_ambiguous_end_does_not_linger_in_other_processes() -> AbstractContextManager[Any]:
+    def uncover(self: Window, linger: float) -> None:
+        original(self, 0.0)
+
+    original = Window._uncover_elsewhere
+    return patch.object(Window, "_uncover_elsewhere", uncover)
+
+
+@mutant("a_set_inside_a_mutation_and_a_mutation_there", shows="stuck")
+def a_value_set_in_a_mutation_is_kept_whatever_other_processes_change() -> AbstractContextManager[Any]:
+    def may_hold(self: Window, names: Any) -> bool:
+        self.told = []
+        return original(self, names)
+
+    original = Window.may_hold
+    return patch.object(Window, "may_hold", may_hold)
+
+
+@mutant("a_tag_computed_from_the_result_changes_there", shows="stuck")
+def tags_computed_from_the_result_are_not_compared_with_the_mark() -> AbstractContextManager[Any]:
+    return patch.object(Lease, "_is_unchanged", lambda self, namespace, name: True)
+
+
+@mutant("a_wildcard_that_only_the_other_process_knows", shows="stuck")
+def wildcards_of_other_processes_are_unknown() -> AbstractContextManager[Any]:
+    return patch.object(Share, "lacks_wildcards", lambda self: False)
+
+
+@mutant("everything_changes_there", shows="stuck")
+def an_entry_does_not_rest_on_everything_in_its_cache() -> AbstractContextManager[Any]:
+    return patch.object(_tags.Keyspace, "grounds", lambda self, key: [self.tag(key)] if self.is_watched else [])
+
+
+@mutant("a_set_there_after_the_write", shows="stuck")
+def a_set_does_not_look_at_the_bus() -> AbstractContextManager[Any]:
+    return patch.object(Store, "grounds", lambda self, key: [])

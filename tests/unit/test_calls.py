@@ -8,7 +8,7 @@ import pytest
 
 from cache import AsyncLRU, cached
 from cache._calls import Calls
-from cache._instances import Token
+from cache._key import Token
 from cache._wrapper import cached_of
 
 

@@ -8,7 +8,8 @@ from unittest.mock import Mock
 import pytest
 
 from cache._entry import NEVER
-from cache._instances import Instances, Token
+from cache._instances import Instances
+from cache._key import Token
 from cache._lease import Lease
 from cache._step import step
 from cache._store import Store

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from cache._entry import NEVER, Entry
+from cache._key import ALL
 from cache._lease import MANY, Lease
 from cache._shards import Contents
 from cache._step import step
 from cache._store import Store
-from cache._tags import ALL, Namespace
+from cache._tags import Namespace
 from cache._window import Window
 from cache.testing import FakeClock
 from tests.unit.stores import ANOTHER_LOOP, LOOP, end, load, metric, values

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from cache._key import ALL, ANY
 from cache._lease import Lease
-from cache._tags import ALL, ANY, SWEPT, Domain, Keyspace, Namespace, epoch, named_namespace
+from cache._tags import SWEPT, Domain, Keyspace, Namespace, epoch, named_namespace
 from cache._window import Window
 from cache.testing import FakeClock
 

@@ -7,8 +7,9 @@ from contextvars import copy_context
 
 import pytest
 
+from cache._key import ALL
 from cache._step import step
-from cache._tags import ALL, Domain, Namespace
+from cache._tags import Domain, Namespace
 from cache._window import Window, enclosing, mutation
 from cache.testing import FakeClock
 
@@ -34,6 +35,9 @@ class Value:
         self.clean = clean
         self.closed = 0
         self.settled = 0
+
+    def hear(self) -> None:
+        """There is no other process."""
 
     def close(self) -> None:
         self.closed += 1

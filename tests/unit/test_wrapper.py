@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cache import AsyncCache, AsyncLRU, cached
-from cache._tags import ALL
+from cache._key import ALL
 from cache._wrapper import MARK, Cached, CacheInfo, cached_of, name_of
 from tests.spec.steering import Loader, start
 

@@ -1,0 +1,151 @@
+"""Share: what a domain has in common with other processes.
+
+Its names have codes there, which are the same in every process; on a bus they have slots. A tier keeps entries by
+them. A domain without a share belongs to this process alone.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+from zlib import crc32
+
+from cache._arguments import shown
+from cache._bus import Bus, alone
+from cache._key import ALL, ANY, WILDCARD
+from cache._stable import encode
+
+if TYPE_CHECKING:
+    from cache._tags import Domain, Truth
+    from cache._tier import Tier
+
+_ALL: Final = encode(ALL)
+_ANY: Final = encode(ANY)
+_WILDCARD: Final = encode(WILDCARD)
+
+
+class Share:
+    """The part of one domain that other processes see, under the name of its ``space``.
+
+    ``is_watched`` says that there is a bus; ``tiers`` are those that keep what rests on the domain. ``announced`` is
+    the stamp of this process's last invalidation.
+
+    A wildcard is a name on which entries rest only in the processes that have declared its kind. All others have their
+    entries rest on one name for every wildcard: which kinds some process has declared is told by ``bits``.
+    """
+
+    __slots__ = ("announced", "anything", "bits", "bus", "everything", "is_watched", "space", "tiers", "wildcards")
+
+    def __init__(self, space: str, bus: Bus | None, tiers: tuple[Tier, ...] = ()) -> None:
+        self.space = space
+        self.bus: Bus = alone if bus is None else bus
+        self.is_watched = bus is not None
+        self.tiers = tiers
+        self.everything = self.bus.slot(space, _ALL)
+        self.anything = self.bus.slot(space, _ANY)
+        self.wildcards = self.bus.slot(space, _WILDCARD)
+        self.bits = 0
+        self.announced = 0
+
+    def declare(self, at: tuple[int, ...]) -> None:
+        """Entries rest on the wildcards of this kind from now on."""
+        bit = 1 << (crc32(encode(at)) % 64)
+        self.bits |= bit
+        self.bus.declare(self.space, bit)
+
+    def lacks_wildcards(self) -> bool:
+        """Whether another process may invalidate by a wildcard on which entries do not rest here."""
+        return bool(self.bus.declared(self.space) & ~self.bits)
+
+    def slots(self, name: Hashable) -> tuple[int, ...]:
+        """Where it shows that the truth of ``name`` has changed; the last is that of anything."""
+        if isinstance(name, tuple) and name[:1] == (WILDCARD,):
+            return self.slot(name), self.wildcards, self.anything
+        return self.slot(name), self.anything
+
+    def slot(self, name: Hashable) -> int:
+        """Where the stamp of a name is."""
+        return self.everything if name is ALL else self.bus.slot(self.space, encode(name))
+
+    def announce(self, name: Hashable) -> None:
+        """Tell that the truth of ``name`` has changed."""
+        if self.is_watched:
+            self.announced = self.bus.stamp(self.slots(name))
+
+    def is_changing(self, name: Hashable) -> bool:
+        """Whether a mutation in another process covers ``name``."""
+        if not self.is_watched:
+            return False
+        slots = (self.slot(name), self.everything)
+        return self.bus.is_changing((*slots, self.wildcards) if self.lacks_wildcards() else slots)
+
+    def __repr__(self) -> str:
+        return f"<share {self.space!r} on {self.bus.name}>"
+
+
+#: The caches of this process by bus or tier, and by the name under which all processes know them.
+_claimed: WeakValueDictionary[tuple[object, str], Any] = WeakValueDictionary()
+
+
+def claim(medium: object, space: str, domain: Domain) -> None:
+    """Be known by this name on a bus, or to a tier.
+
+    Raises:
+        ValueError: another cache of this process is.
+
+    """
+    if space.startswith("#"):
+        raise ValueError(f"name={space!r}: the name of a cache that is shared begins with anything but '#'")
+    found = _claimed.get((medium, space))
+    if found is not None and found is not domain:
+        del found
+        gc.collect()  # a function that was defined anew may be garbage that nobody has collected yet
+        found = _claimed.get((medium, space))
+        if found is not None:
+            raise ValueError(
+                f"{space!r} is the name of two caches of this process, and other processes could not tell one from "
+                f"the other: give one of them another with name=..."
+            )
+    _claimed[medium, space] = domain
+
+
+def claimed(medium: object, space: str) -> Domain | None:
+    """The cache of this process that is known by this name there."""
+    return _claimed.get((medium, space))
+
+
+def check_bus(bus: object) -> Bus | None:
+    """Refuse what is no bus."""
+    if bus is None or isinstance(bus, Bus):
+        return bus
+    raise TypeError(f"bus={shown(bus)} is of type {type(bus).__name__}: pass a bus, such as SharedMemoryBus('shop')")
+
+
+class Configured:
+    """What was said for the whole application: the bus and the tier of whatever was not given its own."""
+
+    __slots__ = ("bus", "tier")
+
+    def __init__(self) -> None:
+        self.bus: Bus | None = None
+        self.tier: Tier | None = None
+
+
+configured = Configured()
+
+
+def slots_by_bus(truths: Iterable[Truth]) -> list[tuple[Bus, list[int]]]:
+    """The slots that a mutation of these covers; that of anything shows where some name or other is changing.
+
+    Raises:
+        TypeError: one of the names has no form that is the same in every process.
+
+    """
+    found: dict[Bus, list[int]] = {}
+    for domain, name in truths:
+        share = domain.share
+        if share is not None and share.is_watched:
+            found.setdefault(share.bus, []).extend(share.slots(name))
+    return list(found.items())
