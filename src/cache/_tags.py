@@ -121,7 +121,9 @@ class Domain:
 
     def join(self, share: Share) -> None:
         """From here on other processes know this domain; nothing that rested on it so far is good any longer."""
-        windows: dict[Hashable, list[Window]] = {encode(window_name): windows for window_name, windows in self.windows.items()}
+        windows: dict[Hashable, list[Window]] = {
+            encode(window_name): windows for window_name, windows in self.windows.items()
+        }
         for tag in tuple(self.tags.values()):
             tag.kill()
         self.tags.clear()

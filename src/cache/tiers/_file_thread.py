@@ -16,11 +16,13 @@ import ctypes
 import logging
 import os
 import threading
+import time
 import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import Call, Failed, FileClosed, SqliteFile
@@ -34,6 +36,14 @@ T = TypeVar("T")
 FORK_PATIENCE = 1.0
 
 
+class Waiter(Protocol):
+    """Who waits for a result, and is given it in the thread of the file, before anything else is done there."""
+
+    def give(self, result: Any) -> None:
+        """Take what an operation has returned, or a `Failed`; must not raise, and not wait for anything."""
+        ...
+
+
 class Seat:
     """Where a thread that has no event loop waits: once, for one result."""
 
@@ -44,18 +54,25 @@ class Seat:
         self._given.put(result)
 
     def take(self, timeout: float | None = None) -> Any:
-        """The result, or what was raised; ``queue.Empty`` if it takes longer than that."""
+        """The result, or what was raised; ``queue.Empty`` if it takes longer than ``timeout`` seconds."""
         result = self._given.get(timeout=timeout)
         if isinstance(result, Failed):
             raise result.error
         return result
 
 
+class Then:
+    """What is done with a result, in the thread of the file."""
+
+    def __init__(self, function: Callable[[Any], None]) -> None:
+        self.give = function
+
+
 class Asked(NamedTuple):
-    """An operation, and who waits for its result: a future of an event loop, or a seat. No call: the end."""
+    """An operation, and who waits for its result. No call: the end."""
 
     call: Call | None
-    waiter: asyncio.Future[Any] | Seat
+    waiter: asyncio.Future[Any] | Waiter
 
 
 class Worker:
@@ -65,6 +82,8 @@ class Worker:
         self.file = file
         #: Whether no operation is taken on any more, and whether the thread is at its end.
         self.ending = self.ended = False
+        #: What else is to be forgotten in a forked process.
+        self.forked: list[weakref.WeakMethod[Callable[[], None]]] = []
         self.reset()
 
     def reset(self) -> None:
@@ -77,17 +96,15 @@ class Worker:
         #: The loops whose turn has something in it, which they send at its end.
         self._turns: set[asyncio.AbstractEventLoop] = set()
         self._wake: SimpleQueue[None] = SimpleQueue()
+        #: What the thread is to call, and when, by the monotonic clock.
+        self._alarms: dict[Callable[[], None], float] = {}
 
     def ask(self, asked: Asked, loop: asyncio.AbstractEventLoop | None = None) -> bool:
         """Take an operation on, at once or at the end of this turn of the loop; False if there will be no more."""
         with self._lock:
             if self.ending:
                 return False
-            if self.thread is None:
-                # A daemon: what an operation has answered for is in the file, so the interpreter need not wait.
-                thread = threading.Thread(target=self._work, name=f"cache {self.file.path}", daemon=True)
-                thread.start()
-                self.thread = thread
+            self._begin()
             self._asked.append(asked)
             if loop in self._turns:
                 return True
@@ -99,7 +116,19 @@ class Worker:
             loop.call_soon(self._send, loop)
         return True
 
-    def end(self, waiter: asyncio.Future[Any] | Seat) -> bool:
+    def set_alarm(self, delay: float, function: Callable[[], None]) -> bool:
+        """Have the thread call this when so many seconds are over, or sooner; False if there will be no more."""
+        if function in self._alarms and not self.ending:
+            return True
+        with self._lock:
+            if self.ending:
+                return False
+            self._begin()
+            self._alarms[function] = time.monotonic() + delay
+        self._wake.put(None)
+        return True
+
+    def end(self, waiter: asyncio.Future[Any] | Waiter) -> bool:
         """Do what was asked for, and end, and tell this one; False if there is no thread that could."""
         with self._lock:
             self.ending = True
@@ -122,6 +151,13 @@ class Worker:
         self._answer(asked, [Failed(FileClosed(self.file.path, "it was closed before it got to that"))] * len(asked))
         self.stop()
 
+    def _begin(self) -> None:
+        if self.thread is None:
+            # A daemon: what an operation has answered for is in the file, so the interpreter need not wait.
+            thread = threading.Thread(target=self._work, name=f"cache {self.file.path}", daemon=True)
+            thread.start()
+            self.thread = thread
+
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
             self._turns.discard(loop)
@@ -134,7 +170,7 @@ class Worker:
 
     def _work(self) -> None:
         while not self.ended:
-            self._wake.get()
+            self._wait()
             asked = self._taken()
             with self.gate:
                 results = self._results(asked)
@@ -146,6 +182,21 @@ class Worker:
             del asked, results  # while it waits, the thread keeps nothing alive
         late = self._taken()
         self._answer(late, [None] * len(late))  # they, too, have asked for the end
+
+    def _wait(self) -> None:
+        """Until something was asked for, or an alarm goes off."""
+        with self._lock:
+            due = min(self._alarms.values(), default=None)
+        with suppress(Empty):
+            self._wake.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
+        if due is None or due > (now := time.monotonic()):
+            return
+        with self._lock:
+            functions = [function for function, its_due in self._alarms.items() if its_due <= now]
+            for function in functions:
+                del self._alarms[function]
+        for function in functions:
+            function()
 
     def _results(self, asked: Sequence[Asked]) -> list[Any]:
         calls = [each.call for each in asked if each.call is not None]
@@ -159,10 +210,10 @@ class Worker:
         """Give everybody the result; those of one loop all at once."""
         loops: defaultdict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = defaultdict(list)
         for each, result in zip(asked, results, strict=True):
-            if isinstance(each.waiter, Seat):
-                each.waiter.give(result)
-            else:
+            if isinstance(each.waiter, asyncio.Future):
                 loops[each.waiter.get_loop()].append((each.waiter, result))
+            else:
+                each.waiter.give(result)
         for loop, given in loops.items():
             try:
                 loop.call_soon_threadsafe(_settle, given)
@@ -204,6 +255,11 @@ class FileThread:
         """Why operations fail with `FileClosed`, None as long as they do not."""
         return "it was closed by its user" if self._worker.ending else self._worker.file.closed
 
+    def error(self) -> FileClosed:
+        """What operations fail with once the thread was closed."""
+        file = self._worker.file
+        return FileClosed(file.path, self.closed or "it was closed by its user", given_up=file.given_up)
+
     def submit(
         self, operation: Callable[Concatenate[Entries, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
@@ -223,6 +279,24 @@ class FileThread:
         self._ask(Asked((operation, args, kwargs), seat))
         result: T = seat.take()
         return result
+
+    def post(self, call: Call, waiter: Waiter) -> bool:
+        """Ask for an operation from anywhere: it travels now, and what it returns is given to the waiter.
+
+        False if the thread was closed, and nothing will be done.
+        """
+        return self._worker.ask(Asked(call, waiter))
+
+    def set_alarm(self, delay: float, function: Callable[[], None]) -> bool:
+        """Call this in the thread when so many seconds are over, or sooner if it is to be called already.
+
+        False if the thread was closed, and it will not be called.
+        """
+        return self._worker.set_alarm(delay, function)
+
+    def when_forked(self, method: Callable[[], None]) -> None:
+        """Call this method in every forked process, as long as its object is there."""
+        self._worker.forked.append(weakref.WeakMethod(method))
 
     def close(self, timeout: float = 5.0) -> bool:
         """Do what was asked for, close the file and end the thread; False if that takes longer than ``timeout`` s.
@@ -251,7 +325,7 @@ class FileThread:
 
     def _ask(self, asked: Asked, loop: asyncio.AbstractEventLoop | None = None) -> None:
         if not self._worker.ask(asked, loop):
-            raise FileClosed(self._worker.file.path, self.closed or "it was closed by its user")
+            raise self.error()
 
 
 #: All of this process, for when it is forked.
@@ -281,6 +355,10 @@ def _in_child() -> None:
         if worker not in _held:  # the parent's thread is in the middle of something
             _leave_alone(worker.file)
         worker.reset()
+        for reference in worker.forked:
+            method = reference()
+            if method is not None:
+                method()
     _held.clear()
     _forking.release()
 

@@ -1,78 +1,25 @@
-"""Records: what a file keeps of an entry, and the names of the truths that entries rest on.
+"""Records as a file keeps them: the names of the truths they rest on, and what tells a damaged one.
 
-A truth is what can be invalidated: one entry, a tag, a space. In a file each goes by a digest of 16 bytes, so a long
-key is as cheap to ask for as a short one.
+In a file each truth, and each space, goes by a digest of 16 bytes, so a long key is as cheap to ask for as a short one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from zlib import crc32
 
-#: Names of tags and spaces that are kept at hand, a few tenths of a microsecond each.
+from cache._tier import Address, Record
+
+#: Names of spaces that are kept at hand, a few tenths of a microsecond each.
 KNOWN_NAMES = 4096
-
-
-class Address(NamedTuple):
-    """Where an entry is: the shared name of a function or cache, and the key in it."""
-
-    space: str
-    key: bytes
-
-
-class Moment(NamedTuple):
-    """How many invalidations a file had seen when somebody looked.
-
-    Taken before a load begins, it proves at the end that nothing which the value rests on was invalidated meanwhile.
-    One of another file proves nothing.
-    """
-
-    file: int
-    number: int
 
 
 class Damaged(Exception):
     """A row is not what was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An entry as a file keeps it.
-
-    ``expires`` is in seconds of the wall clock, None for ever; ``tags`` and ``inner``, the addresses of what the value
-    was made of, are what it rests on beside its own address.
-    """
-
-    address: Address
-    value: bytes
-    expires: float | None = None
-    tags: tuple[str, ...] = ()
-    inner: tuple[Address, ...] = ()
-
-    def is_fresh(self, now: float) -> bool:
-        """Whether its time is not over."""
-        return self.expires is None or now < self.expires
-
-    def rests_on(self) -> Iterator[bytes]:
-        """The names of all the truths, beside its own, whose invalidation is the end of it."""
-        yield name_of_space(self.address.space)
-        for tag in self.tags:
-            yield name_of_tag(tag)
-        for address in self.inner:
-            yield name_of_entry(address)
-            yield name_of_space(address.space)
-
-
-class Slice(NamedTuple):
-    """Some of the records of a file; ``after`` is where the next slice begins, None if there is none."""
-
-    records: list[Record]
-    after: int | None
 
 
 class Usage(NamedTuple):
@@ -88,38 +35,51 @@ class Usage(NamedTuple):
     file_size: int
 
 
+def encoded(space: str) -> bytes:
+    """The name of a space, which may have any character, even half of one."""
+    return space.encode("utf-8", "surrogatepass")
+
+
+def decoded(space: bytes) -> str:
+    """The name of a space that was `encoded`; raises `Damaged` for any other."""
+    try:
+        return space.decode("utf-8", "surrogatepass")
+    except (AttributeError, UnicodeDecodeError) as error:
+        raise Damaged(f"the space {space!r}") from error
+
+
 def name_of_entry(address: Address) -> bytes:
-    """The name of the truth that one entry is."""
-    space = address.space.encode("utf-8", "surrogatepass")
+    """The name of one truth."""
+    space = encoded(address.space)
     return blake2b(b"%d:%b%b" % (len(space), space, address.key), digest_size=16, person=b"entry").digest()
 
 
 @lru_cache(maxsize=KNOWN_NAMES)
-def name_of_tag(tag: str) -> bytes:
-    """The name of the truth that a tag stands for."""
-    return blake2b(tag.encode("utf-8", "surrogatepass"), digest_size=16, person=b"tag").digest()
-
-
-@lru_cache(maxsize=KNOWN_NAMES)
 def name_of_space(space: str) -> bytes:
-    """The name of the truth that all entries of a space are."""
-    return blake2b(space.encode("utf-8", "surrogatepass"), digest_size=16, person=b"space").digest()
+    """The name of all truths of a space."""
+    return blake2b(encoded(space), digest_size=16, person=b"space").digest()
+
+
+def rests_on(record: Record) -> Iterator[bytes]:
+    """The names of all the truths, beside its own, whose invalidation is the end of a record."""
+    yield name_of_space(record.address.space)
+    for ground in record.grounds:
+        yield name_of_entry(ground)
+        yield name_of_space(ground.space)
 
 
 def packed_grounds(record: Record) -> str | None:
     """What a record rests on beside its own address, as text; None if there is nothing."""
-    if not record.tags and not record.inner:
+    if not record.grounds:
         return None
-    inner = [(address.space, address.key.decode("latin-1")) for address in record.inner]
-    return json.dumps([record.tags, inner], separators=(",", ":"))
+    return json.dumps([(space, key.decode("latin-1")) for space, key in record.grounds], separators=(",", ":"))
 
 
-def unpacked_grounds(grounds: str | None) -> tuple[tuple[str, ...], tuple[Address, ...]]:
-    """The tags and the inner addresses of `packed_grounds`."""
+def unpacked_grounds(grounds: str | None) -> tuple[Address, ...]:
+    """The addresses of `packed_grounds`."""
     if grounds is None:
-        return (), ()
-    tags, inner = json.loads(grounds)
-    return tuple(tags), tuple(Address(space, key.encode("latin-1")) for space, key in inner)
+        return ()
+    return tuple(Address(space, key.encode("latin-1")) for space, key in json.loads(grounds))
 
 
 def checksum(name: bytes, begun: int, expires: float | None, grounds: str | None, value: bytes) -> int:

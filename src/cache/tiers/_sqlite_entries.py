@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from cache._tier import Address, Moment, Record, Slice
 from cache.tiers._records import (
-    Address,
     Damaged,
-    Moment,
-    Record,
-    Slice,
     Usage,
     checksum,
+    decoded,
+    encoded,
     name_of_entry,
     name_of_space,
-    name_of_tag,
     packed_grounds,
+    rests_on,
     unpacked_grounds,
     verify,
 )
@@ -50,6 +49,9 @@ PAGES = 32
 #: More than any number in the file.
 BEYOND = 2**63 - 1
 
+#: A value that was loaded since a moment, and whether it replaces one that nobody has invalidated.
+Write: TypeAlias = tuple[Record, Moment, bool]
+
 F = TypeVar("F", bound=Callable[..., Any])
 #: The operations that change a file, and those that work outside a transaction.
 changing: set[Callable[..., Any]] = set()
@@ -72,7 +74,7 @@ class Entries:
     """The entries and the marks of one file; times come from ``now``, the wall clock.
 
     An operation that changes something is one transaction, or part of one, and is done again if that fails. Entries
-    count towards ``max_bytes`` (None: no bound) with their keys, values and tags, and `OVERHEAD` each.
+    count towards ``max_bytes`` (None: no bound) with their keys, values and grounds, and `OVERHEAD` each.
     """
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], float], max_bytes: int | None = None) -> None:
@@ -108,57 +110,47 @@ class Entries:
         return self._marks.moment()
 
     @changes
-    def write(self, records: Sequence[tuple[Record, Moment | None]]) -> list[bool]:
+    def write(self, writes: Sequence[Write]) -> list[bool]:
         """Store values that were loaded since a moment; tell of each whether it was stored.
 
         Refused is what rests on something that was invalidated since, what has expired, and what alone is larger than
-        the file may be. Without a moment the value is assigned: an invalidation, and the value that is true from then.
+        the file may be. What replaces another value is, if it is stored, an invalidation of its address.
         """
         now = self._now()
         file, horizon = self._marks.state("file, horizon")
         used = self._last_use()
         stored: list[bool] = []
-        for record, moment in records:
+        for record, moment, replaces in writes:
             name = name_of_entry(record.address)
-            if moment is None:
-                begun = self._marks.set((name,))
-            elif moment.file == file and moment.number >= horizon:
-                begun = moment.number
-            else:
-                stored.append(False)
-                continue
-            grounds = packed_grounds(record)
-            size = len(record.address.key) + len(record.value) + len(grounds or "") + OVERHEAD
-            fits = self._max_bytes is None or size <= self._max_bytes
-            if fits and record.is_fresh(now) and self._marks.none_since(begun, (name, *record.rests_on())):
+            stands = (
+                moment.file == file
+                and moment.number >= horizon
+                and self._marks.none_since(moment.number, (name, *rests_on(record)))
+                and self._is_to_be_kept(record, now)
+            )
+            if stands:
                 used += 1
-                expires = None if record.expires is None else float(record.expires)
-                written = checksum(name, begun, expires, grounds, record.value)
-                row = (name, begun, used, size, written, expires, grounds, *record.address, record.value)
-                self._execute(WRITE, row)
-                stored.append(True)
-            else:
-                if moment is None:  # the old value is not the assigned one
-                    self._execute("DELETE FROM entries WHERE name = ?", (name,))
-                stored.append(False)
+                self._put(record, name, self._marks.set((name,)) if replaces else moment.number, used)
+            stored.append(stands)
         return stored
 
     @changes
-    def delete(self, addresses: Sequence[Address]) -> int:
-        """These have changed: drop them, and what rests on them; return how many of them were there."""
+    def assign(self, record: Record) -> bool:
+        """An address has changed, and has this value from now on; tell whether the value was stored."""
+        name = name_of_entry(record.address)
+        begun = self._marks.set((name,))
+        if stored := self._is_to_be_kept(record, self._now()):
+            self._put(record, name, begun, self._last_use() + 1)
+        else:  # the old value is not the assigned one
+            self._execute("DELETE FROM entries WHERE name = ?", (name,))
+        return stored
+
+    @changes
+    def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str] = ()) -> int:
+        """These, and all in these spaces, have changed; return how many of the addresses were there as entries."""
         names = [name_of_entry(address) for address in addresses]
-        self._marks.set(names)
+        self._marks.set([*names, *map(name_of_space, spaces)])
         return sum(self._execute("DELETE FROM entries WHERE name = ?", (name,)).rowcount for name in names)
-
-    @changes
-    def invalidate(self, tags: Sequence[str]) -> None:
-        """What rests on these tags has changed."""
-        self._marks.set([name_of_tag(tag) for tag in tags])
-
-    @changes
-    def clear(self, space: str) -> None:
-        """Everything in a space has changed."""
-        self._marks.set((name_of_space(space),))
 
     @changes
     def touch(self, addresses: Sequence[Address]) -> None:
@@ -200,8 +192,8 @@ class Entries:
         doomed = []
         for id_, begun, expires, grounds, space, key in rows:
             try:
-                record = Record(Address(space, key), b"", expires, *unpacked_grounds(grounds))
-                valid = record.is_fresh(now) and self._marks.none_since(begun, record.rests_on())
+                record = Record(Address(decoded(space), key), b"", expires, unpacked_grounds(grounds))
+                valid = record.is_fresh(now) and self._marks.none_since(begun, rests_on(record))
             except (AttributeError, TypeError, ValueError) as error:
                 raise Damaged(f"the entry {id_}, which rests on {grounds!r}") from error
             if not valid:
@@ -224,9 +216,9 @@ class Entries:
         rows = self._execute(SCAN, (BEYOND if after is None else after, limit)).fetchall()
         records = []
         for _, *row, space, key in rows:
-            if spaces is None or space in spaces:
-                address = Address(space, key)
-                row.append(self._marks.of(name_of_space(space)))
+            address = Address(decoded(space), key)
+            if spaces is None or address.space in spaces:
+                row.append(self._marks.of(name_of_space(address.space)))
                 record = self._valid(address, name_of_entry(address), row, now)
                 if record is not None:
                     records.append(record)
@@ -256,16 +248,27 @@ class Entries:
             raise Damaged(verdict)
         rows = self._execute("SELECT begun, checksum, expires, grounds, value, space, key FROM entries")
         for *row, space, key in rows:
-            address = Address(space, key)
+            address = Address(decoded(space), key)
             verify(address, name_of_entry(address), row)
 
     def _valid(self, address: Address, name: bytes, row: Sequence[Any], now: float) -> Record | None:
         begun, written, expires, grounds, value, mark_of_space = row
         verify(address, name, (begun, written, expires, grounds, value))
-        record = Record(address, value, expires, *unpacked_grounds(grounds))
+        record = Record(address, value, expires, unpacked_grounds(grounds))
         if not record.is_fresh(now) or mark_of_space > begun:
             return None
-        return record if grounds is None or self._marks.none_since(begun, record.rests_on()) else None
+        return record if grounds is None or self._marks.none_since(begun, rests_on(record)) else None
+
+    def _is_to_be_kept(self, record: Record, now: float) -> bool:
+        return record.is_fresh(now) and (self._max_bytes is None or _size_of(record) <= self._max_bytes)
+
+    def _put(self, record: Record, name: bytes, begun: int, used: int) -> None:
+        grounds = packed_grounds(record)
+        expires = None if record.expires is None else float(record.expires)
+        written = checksum(name, begun, expires, grounds, record.value)
+        space, key = encoded(record.address.space), record.address.key
+        row = (name, begun, used, _size_of(record), written, expires, grounds, space, key, record.value)
+        self._execute(WRITE, row)
 
     def _last_use(self) -> int:
         (used,) = self._execute("SELECT ifnull(max(used), 0) FROM entries").fetchone()
@@ -273,3 +276,7 @@ class Entries:
 
     def _drop(self, ids: list[tuple[int]]) -> None:
         self._connection.executemany("DELETE FROM entries WHERE id = ?", ids)
+
+
+def _size_of(record: Record) -> int:
+    return len(record.address.key) + len(record.value) + len(packed_grounds(record) or "") + OVERHEAD

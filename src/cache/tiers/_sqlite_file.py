@@ -59,12 +59,17 @@ USELESS = frozenset(
 
 
 class FileClosed(CacheError):
-    """There is no file to ask: it was closed, or it was given up for a reason that was logged."""
+    """There is no file to ask: it was closed, or it was given up for a reason that was logged.
 
-    def __init__(self, path: str, reason: str) -> None:
+    ``given_up`` tells the two apart: of a file that this process has given up it serves nothing any more, and neither
+    does anybody else if it was set aside. One that was only closed may be served by other processes.
+    """
+
+    def __init__(self, path: str, reason: str, *, given_up: bool = False) -> None:
         super().__init__(path, reason)
         self.path = path
         self.reason = reason
+        self.given_up = given_up
 
     def __str__(self) -> str:
         return f"{self.path} is closed: {self.reason}"
@@ -117,6 +122,8 @@ class SqliteFile:
         self.path = os.path.realpath(path)
         #: Why there is no file any more; None as long as there is one, or may be.
         self.closed: str | None = None
+        #: Whether that was because of what the file is, not because somebody has closed it.
+        self.given_up = False
         self._max_bytes = max_bytes
         self._now = now
         self._patience = patience
@@ -162,7 +169,7 @@ class SqliteFile:
     def _at_hand(self) -> Entries:
         """The entries of the file that lies at the path now."""
         if self.closed is not None:
-            raise FileClosed(self.path, self.closed)
+            raise FileClosed(self.path, self.closed, given_up=self.given_up)
         if self._entries is None:
             self._opened = opened = open_file(self.path, self._patience, self._now, self._boot())
             self._entries = Entries(opened.connection, self._now, self._max_bytes)
@@ -231,8 +238,8 @@ class SqliteFile:
             reason = str(error) or type(error).__name__
             logger.warning("%s: %s. %s.", self.path, reason, consequence)
         if useless:
-            self.closed = reason
-            raise FileClosed(self.path, reason) from error
+            self.closed, self.given_up = reason, True
+            raise FileClosed(self.path, reason, given_up=True) from error
 
     def _put_away(self, identity: Identity, reason: str, consequence: str) -> None:
         """Set the file aside: an invalidation may be missing in it, and nobody must read it again."""

@@ -16,7 +16,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cache.tiers._records import Damaged, Moment
+from cache._tier import Moment
+from cache.tiers._records import Damaged
 
 
 class Marks:

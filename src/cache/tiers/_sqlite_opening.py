@@ -50,7 +50,7 @@ CREATE TABLE entries (
     checksum INTEGER NOT NULL,
     expires REAL,
     grounds TEXT,
-    space TEXT NOT NULL,
+    space BLOB NOT NULL,
     key BLOB NOT NULL,
     value BLOB NOT NULL
 );

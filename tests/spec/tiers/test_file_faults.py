@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from cache.tiers._records import Address, Record
+from cache._tier import Address, Record
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import Call, Failed, FileClosed, SqliteFile
 
 LONG = 120.0  # seconds after which a test that hangs fails
 ADDRESSES = [Address("s", b"%d" % number) for number in range(40)]
+Somebody = Callable[[], AbstractContextManager[None]]
 USAGE: Call = (Entries.usage, (), {})
 
 
 def write(address: Address, value: bytes = b"v") -> Call:
-    return (Entries.write, ([(Record(address, value), None)],), {})
+    return (Entries.assign, (Record(address, value),), {})
 
 
 def ask(file: SqliteFile, call: Call) -> object:
@@ -44,28 +44,9 @@ def assert_given_up(file: SqliteFile, caplog: pytest.LogCaptureFixture, reason: 
     assert "The cache goes on without it." in message
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for next to nothing."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if sys.platform != "linux" or os.geteuid() != 0 or mount is None or umount is None:
-        pytest.skip("only the administrator of a Linux system may mount a disk")
-    mounted = subprocess.run(  # noqa: S603 - the command is written here
-        [mount, "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("here not even the administrator may mount a disk")
-    yield place
-    subprocess.run([umount, str(place)], check=True)  # noqa: S603 - the command is written here
-
-
 def test_a_disk_that_becomes_full_is_the_end_of_the_file(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = SqliteFile(small_disk / "cache.db")
-    assert ask(file, write(ADDRESSES[0])) == [True]
+    assert ask(file, write(ADDRESSES[0])) is True
     while not isinstance(ask(file, write(ADDRESSES[1], bytes(50_000))), Failed):
         ask(file, write(ADDRESSES[2], bytes(50_000)))
     assert_given_up(file, caplog, "database or disk is full")
@@ -82,7 +63,7 @@ def test_a_disk_that_was_full_before_is_no_place_for_a_file(small_disk: Path, ca
     assert_given_up(file, caplog, "full")
     (small_disk / "other").unlink()
     later = SqliteFile(small_disk / "cache.db")
-    assert ask(later, write(ADDRESSES[0])) == [True]
+    assert ask(later, write(ADDRESSES[0])) is True
     later.close()
 
 
@@ -91,14 +72,14 @@ def test_a_process_that_may_write_no_more_goes_on_without_the_file(tmp_path: Pat
     code = f"""
 import logging, resource
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
-from cache.tiers._records import Address, Record
+from cache._tier import Address, Record
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import SqliteFile
 file = SqliteFile({str(tmp_path / "cache.db")!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 for number in range(100):
     record = Record(Address("s", b"%d" % number), bytes(20_000))
-    (result,) = file.run([(Entries.write, ([(record, None)],), {{}})])
+    (result,) = file.run([(Entries.assign, (record,), {{}})])
 print(type(result.error).__name__)
 """
     done = subprocess.run(  # noqa: S603 - the program is written here
@@ -110,28 +91,9 @@ print(type(result.error).__name__)
     assert warning.endswith(f"The cache goes on without it. It was set aside as {tmp_path / 'cache.db'}.set-aside-1.")
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that nobody's files keep anybody from reaching."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
-
-
-@contextlib.contextmanager
-def unprivileged() -> Iterator[None]:
-    """Be somebody for whom permissions count."""
-    if sys.platform == "win32" or os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-def test_a_file_that_may_not_be_written_is_left_alone(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_may_not_be_written_is_left_alone(
+    place: Path, unprivileged: Somebody, caplog: pytest.LogCaptureFixture
+) -> None:
     place.chmod(0o777)
     first = SqliteFile(place / "cache.db")
     ask(first, write(ADDRESSES[0]))
@@ -146,7 +108,9 @@ def test_a_file_that_may_not_be_written_is_left_alone(place: Path, caplog: pytes
     assert (place / "cache.db").read_bytes() == before
 
 
-def test_a_file_that_may_not_even_be_read_is_left_alone(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_may_not_even_be_read_is_left_alone(
+    place: Path, unprivileged: Somebody, caplog: pytest.LogCaptureFixture
+) -> None:
     place.chmod(0o777)
     first = SqliteFile(place / "cache.db")
     ask(first, write(ADDRESSES[0]))
@@ -159,7 +123,9 @@ def test_a_file_that_may_not_even_be_read_is_left_alone(place: Path, caplog: pyt
     assert_given_up(file, caplog, "unable to open database file")
 
 
-def test_a_folder_that_may_not_be_written_is_no_place_for_a_file(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_may_not_be_written_is_no_place_for_a_file(
+    place: Path, unprivileged: Somebody, caplog: pytest.LogCaptureFixture
+) -> None:
     place.chmod(0o555)
     file = SqliteFile(place / "cache.db")
     with unprivileged():
@@ -216,7 +182,7 @@ def test_whatever_a_disk_has_done_to_a_file_no_value_is_served_that_was_not_writ
                 assert not isinstance(each, Record) or each == Record(address, values[address]), f"seed {seed}"
         for operation in (Entries.sweep, Entries.scan, Entries.check, Entries.usage):
             assert not isinstance(ask(file, (operation, (), {})), Failed), f"seed {seed}: {operation}"
-        assert ask(file, write(ADDRESSES[0], b"new")) == [True]
+        assert ask(file, write(ADDRESSES[0], b"new")) is True
         outcomes.add((where / "cache.db.set-aside-1").exists())
         file.close()
     assert True in outcomes or how == "log"  # a log of which something is missing ends before that

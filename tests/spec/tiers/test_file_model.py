@@ -18,19 +18,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from cache._tier import Address, Moment, Record
 from cache.testing import FakeClock
-from cache.tiers._records import Address, Moment, Record
 from cache.tiers._sqlite_entries import OVERHEAD, Entries
 from cache.tiers._sqlite_file import Failed, SqliteFile
 
 ADDRESSES = [Address(space, key) for space in ("one", "two") for key in (b"a", b"b", b"c")]
 SPACES = ["one", "two"]
-TAGS = ["t", "u"]
 #: Room for about five of the small values.
 MAX_BYTES = 5 * (OVERHEAD + 40)
 
 addresses = st.sampled_from(ADDRESSES)
 users = st.integers(0, 1)
+grounds = st.one_of(addresses, st.sampled_from([Address("#tags", b"t"), Address("#tags", b"u")]))
+some_spaces = st.lists(st.sampled_from([*SPACES, "#tags"]), unique=True, max_size=1)
 
 
 @dataclass
@@ -55,8 +56,8 @@ class Model:
         self.marks[truth] = self.number
 
     def stands(self, record: Record, begun: int) -> bool:
-        truths: list[object] = [("tag", tag) for tag in record.tags]
-        for address in (record.address, *record.inner):
+        truths: list[object] = []
+        for address in (record.address, *record.grounds):
             truths += [address, ("space", address.space)]
         fresh = record.expires is None or self.clock() < record.expires
         return fresh and all(self.marks.get(truth, 0) <= begun for truth in truths)
@@ -65,17 +66,20 @@ class Model:
         row = self.rows.get(address)
         return row.record if row is not None and self.stands(row.record, row.begun) else None
 
-    def write(self, record: Record, begun: int | None, grounds: int) -> bool:
-        if begun is None:
-            self.mark(record.address)
-            size = len(record.value) + 1 + grounds + OVERHEAD
-            old = self.rows.pop(record.address, None)
-            if size > MAX_BYTES or not self.stands(record, self.number):
-                return False
-            self._put(record, self.number, old)
-            return True
+    def assign(self, record: Record) -> bool:
+        self.mark(record.address)
+        old = self.rows.pop(record.address, None)
+        if not self.stands(record, self.number):
+            return False
+        self._put(record, self.number, old)
+        return True
+
+    def write(self, record: Record, begun: int, replaces: bool) -> bool:
         if begun < self.horizon or not self.stands(record, begun):
             return False
+        if replaces:
+            self.mark(record.address)
+            begun = self.number
         self._put(record, begun, self.rows.pop(record.address, None))
         return True
 
@@ -110,11 +114,9 @@ def size_of(record: Record) -> int:
 
 
 def grounds_of(record: Record) -> int:
-    if not record.tags and not record.inner:
+    if not record.grounds:
         return 0
-    tags = ",".join(f'"{tag}"' for tag in record.tags)
-    inner = ",".join(f'["{address.space}","{address.key.decode()}"]' for address in record.inner)
-    return len(f"[[{tags}],[{inner}]]")
+    return len("[" + ",".join(f'["{address.space}","{address.key.decode()}"]' for address in record.grounds) + "]")
 
 
 class FileMachine(RuleBasedStateMachine):
@@ -147,38 +149,39 @@ class FileMachine(RuleBasedStateMachine):
         user=users,
         address=addresses,
         chosen=st.integers(0, 3),
-        tags=st.lists(st.sampled_from(TAGS), unique=True, max_size=1),
-        inner=st.lists(addresses, unique=True, max_size=1),
+        replaces=st.booleans(),
+        grounds=st.lists(grounds, unique=True, max_size=2),
         life=st.sampled_from([None, None, 0.0, 1.0, 5.0]),
     )
     def write(
-        self, *, user: int, address: Address, chosen: int, tags: list[str], inner: list[Address], life: float | None
+        self,
+        *,
+        user: int,
+        address: Address,
+        chosen: int,
+        replaces: bool,
+        grounds: list[Address],
+        life: float | None,
     ) -> None:
         self.values += 1
         expires = None if life is None else self.clock() + life
-        record = Record(address, b"%d" % self.values, expires, tuple(tags), tuple(inner))
+        record = Record(address, b"%d" % self.values, expires, tuple(grounds))
         moment = self.moments[-chosen] if 0 < chosen <= len(self.moments) else None
-        stored = self.model.write(record, None if moment is None else moment.number, grounds_of(record))
-        assert self.do(user, Entries.write, [(record, moment)]) == [stored]
+        if moment is None:
+            assert self.do(user, Entries.assign, record) == self.model.assign(record)
+        else:
+            stored = self.model.write(record, moment.number, replaces)
+            assert self.do(user, Entries.write, [(record, moment, replaces)]) == [stored]
 
-    @rule(user=users, several=st.lists(addresses, unique=True, max_size=3))
-    def delete(self, user: int, several: list[Address]) -> None:
+    @rule(user=users, several=st.lists(grounds, unique=True, max_size=3), spaces=some_spaces)
+    def invalidate(self, user: int, several: list[Address], spaces: list[str]) -> None:
         there = 0
         for address in several:
             self.model.mark(address)
             there += self.model.rows.pop(address, None) is not None
-        assert self.do(user, Entries.delete, several) == there
-
-    @rule(user=users, tags=st.lists(st.sampled_from(TAGS), unique=True, min_size=1))
-    def invalidate(self, user: int, tags: list[str]) -> None:
-        for tag in tags:
-            self.model.mark(("tag", tag))
-        self.do(user, Entries.invalidate, tags)
-
-    @rule(user=users, space=st.sampled_from(SPACES))
-    def clear(self, user: int, space: str) -> None:
-        self.model.mark(("space", space))
-        self.do(user, Entries.clear, space)
+        for space in spaces:
+            self.model.mark(("space", space))
+        assert self.do(user, Entries.invalidate, several, spaces) == there
 
     @rule(user=users, several=st.lists(addresses, unique=True, max_size=3))
     def touch(self, user: int, several: list[Address]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cache.tiers._records import Address, Record
+from cache._tier import Address, Record
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import Failed, SqliteFile
 from tests.spec.tiers import worker
@@ -140,7 +140,7 @@ def test_a_value_loaded_before_a_deletion_by_another_process_is_not_written_afte
         begin(process)
         process.communicate(timeout=LONG)
     stale = Record(deleted[1], b"stale")  # type: ignore[arg-type]  # the address that was deleted
-    (refused,) = file.run([(Entries.write, ([(stale, moment)],), {})])
+    (refused,) = file.run([(Entries.write, ([(stale, moment, False)],), {})])
     assert refused == [False]
     file.close()
 
@@ -149,14 +149,14 @@ FORK = """
 import os, sys, threading
 from cache.tiers import _file_thread
 from cache.tiers._file_thread import FileThread
-from cache.tiers._records import Address, Record
+from cache._tier import Address, Record
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import FileClosed, SqliteFile
 path = sys.argv[1]
 thread = FileThread(SqliteFile(path))
 
 def write(key):
-    return thread.call(Entries.write, [(Record(Address("s", key), b"v"), None)])
+    return thread.call(Entries.assign, Record(Address("s", key), b"v"))
 
 def there(key):
     return isinstance(thread.call(Entries.read, [Address("s", key)])[0], Record)
@@ -173,17 +173,17 @@ for number in range(3):
     child = os.fork()
     if not child:
         assert thread._worker.thread is None and thread._worker.file._opened is None
-        assert there(b"parent") and write(b"child %d" % number) == [True]
+        assert there(b"parent") and write(b"child %d" % number)
         assert locks() >= 1, "the child holds no lock of its own"
         if number:
             os._exit(0)  # at once, without closing
         sys.exit(0)  # by the whole end of an interpreter
     children.append(child)
-    assert write(b"between %d" % number) == [True]
+    assert write(b"between %d" % number)
 for child in children:
     assert os.waitpid(child, 0)[1] == 0
 assert all(there(b"child %d" % number) and there(b"between %d" % number) for number in range(3))
-assert write(b"after") == [True] and locks() >= 1
+assert write(b"after") and locks() >= 1
 assert thread.close()
 print("sound")
 """
@@ -210,7 +210,7 @@ if not child:
 assert os.waitpid(child, 0)[1] == 0
 let_go.set()
 holder.join()
-assert there(b"parent") and write(b"after") == [True]
+assert there(b"parent") and write(b"after")
 assert thread.close()
 print("sound")
 """

@@ -6,13 +6,13 @@ import random
 import sys
 from collections.abc import Iterator
 
+from cache._tier import Address, Record
 from cache.tiers._file_thread import FileThread
-from cache.tiers._records import Address, Record
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import SqliteFile
 
 KEYS = 12
-TAGS = ("t", "u", "v")
+TAGS = (b"t", b"u", b"v")
 
 
 def plan(space: str, seed: int) -> Iterator[tuple[str, object]]:
@@ -20,15 +20,15 @@ def plan(space: str, seed: int) -> Iterator[tuple[str, object]]:
     chance = random.Random(seed)
     for count in range(100_000):
         address = Address(space, b"%d" % chance.randrange(KEYS))
-        tags = tuple(f"{space}:{tag}" for tag in TAGS if chance.random() < 0.2)
+        tags = tuple(Address(f"#{space}", tag) for tag in TAGS if chance.random() < 0.2)
         kind = chance.random()
         if kind < 0.7:
             value = b"%d " % count * chance.choice((1, 50, 2_000))
-            yield "write", Record(address, value, tags=tags)
+            yield "write", Record(address, value, grounds=tags)
         elif kind < 0.85:
             yield "delete", address
         elif kind < 0.95:
-            yield "invalidate", [f"{space}:{chance.choice(TAGS)}"]
+            yield "invalidate", [Address(f"#{space}", chance.choice(TAGS))]
         elif kind < 0.97:
             yield "clear", space
         else:
@@ -44,7 +44,7 @@ def foretell(space: str, seed: int, done: int) -> dict[bytes, bytes]:
         elif isinstance(what, Address):
             held.pop(what.key, None)
         elif isinstance(what, list):
-            held = {key: record for key, record in held.items() if not set(what) & set(record.tags)}
+            held = {key: record for key, record in held.items() if not set(what) & set(record.grounds)}
         elif operation == "clear":
             held = {}
     return {key: record.value for key, record in held.items()}
@@ -54,16 +54,16 @@ def do(thread: FileThread, operation: str, what: object) -> None:
     if isinstance(what, Record):
         moment = thread.call(Entries.moment)
         # A sweep of somebody else may have forgotten what would prove that; then it is assigned.
-        if thread.call(Entries.write, [(what, moment)]) == [False]:
-            thread.call(Entries.write, [(what, None)])
+        if thread.call(Entries.write, [(what, moment, False)]) == [False]:
+            thread.call(Entries.assign, what)
     elif isinstance(what, Address):
-        thread.call(Entries.delete, [what])
+        thread.call(Entries.invalidate, [what])
     elif isinstance(what, list):
         thread.call(Entries.invalidate, what)
     elif isinstance(what, int):
         thread.call(Entries.sweep, what)
     elif operation == "clear":
-        thread.call(Entries.clear, str(what))
+        thread.call(Entries.invalidate, [], [str(what)])
 
 
 def main(path: str, space: str, seed: str, limit: str) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from cache.tiers._records import Address, Moment, Record
+from cache._tier import Address, Moment, Record
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import Call, Failed, SqliteFile
 
@@ -14,6 +14,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 A, B, C = (Address("users", key) for key in (b"a", b"b", b"c"))
+TAG, OTHER_TAG = (Address("#default", key) for key in (b"t", b"u"))
 
 
 def do(file: SqliteFile, operation: Callable[Concatenate[Entries, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -30,7 +31,7 @@ def moment(file: SqliteFile) -> Moment:
 
 def store(file: SqliteFile, address: Address, value: bytes = b"v", **options: Any) -> bool:
     """As a load would that begins and ends now."""
-    return do(file, Entries.write, [(Record(address, value, **options), moment(file))])[0]
+    return do(file, Entries.write, [(Record(address, value, **options), moment(file), False)])[0]
 
 
 def held(file: SqliteFile, *addresses: Address) -> list[bytes | None]:

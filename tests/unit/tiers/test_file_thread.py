@@ -14,9 +14,9 @@ from typing import cast
 
 import pytest
 
+from cache._tier import Address, Record
 from cache.tiers import _file_thread
 from cache.tiers._file_thread import FileThread
-from cache.tiers._records import Address, Record
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import FileClosed, SqliteFile
 from tests.spec.steering import Elsewhere
@@ -62,13 +62,13 @@ def elsewhere() -> Iterator[Elsewhere]:
 
 async def test_the_operations_of_one_turn_travel_in_one_hop_and_in_order(thread: FileThread, file: Recording) -> None:
     missing = thread.submit(Entries.read, [A])
-    written = thread.submit(Entries.write, [(Record(A, b"1"), None)])
+    written = thread.submit(Entries.assign, Record(A, b"1"))
     found = thread.submit(Entries.read, [A])
     assert file.hops == []
     assert await found == [Record(A, b"1")]
     assert missing.done()
-    assert written.result() == [True]
-    assert file.hops == [[Entries.read, Entries.write, Entries.read]]
+    assert written.result() is True
+    assert file.hops == [[Entries.read, Entries.assign, Entries.read]]
     await thread.submit(Entries.usage)
     assert file.hops[1:] == [[Entries.usage]]
 
@@ -117,18 +117,18 @@ async def test_there_is_one_thread_whoever_asks_and_it_begins_when_it_is_needed(
 
 
 def test_a_thread_without_a_loop_waits_for_its_result(thread: FileThread) -> None:
-    assert thread.call(Entries.write, [(Record(A, b"1"), None)]) == [True]
+    assert thread.call(Entries.assign, Record(A, b"1"))
     assert thread.call(Entries.read, [A]) == [Record(A, b"1")]
     with pytest.raises(LookupError, match="no such thing"):
         thread.call(fail)
 
 
 def test_many_threads_are_served_at_once(thread: FileThread) -> None:
-    def work(number: int) -> list[bool]:
-        return thread.call(Entries.write, [(Record(A._replace(key=b"%d" % number), b"v"), None)])
+    def work(number: int) -> bool:
+        return thread.call(Entries.assign, Record(A._replace(key=b"%d" % number), b"v"))
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(work, range(200))) == [[True]] * 200
+        assert list(pool.map(work, range(200))) == [True] * 200
     assert thread.call(Entries.usage).entries == 200
 
 
@@ -152,10 +152,10 @@ async def test_even_what_is_no_error_of_an_operation_reaches_those_who_wait(thre
 
 async def test_several_loops_get_their_own_results(thread: FileThread, elsewhere: Elsewhere) -> None:
     async def there(address: Address) -> object:
-        await thread.submit(Entries.write, [(Record(B, b"there"), None)])
+        await thread.submit(Entries.assign, Record(B, b"there"))
         return await thread.submit(Entries.read, [address])
 
-    await thread.submit(Entries.write, [(Record(A, b"here"), None)])
+    await thread.submit(Entries.assign, Record(A, b"here"))
     assert await elsewhere.do(there(A)) == [Record(A, b"here")]
     assert await thread.submit(Entries.read, [B]) == [Record(B, b"there")]
 
@@ -169,7 +169,7 @@ def test_one_loop_after_the_other_is_served(thread: FileThread) -> None:
 
 def test_what_a_loop_that_was_closed_had_asked_for_is_done_with_the_next(thread: FileThread) -> None:
     async def ask() -> None:
-        thread.submit(Entries.write, [(Record(A, b"1"), None)])
+        thread.submit(Entries.assign, Record(A, b"1"))
 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(ask())  # ends before its turn has
@@ -200,7 +200,7 @@ def test_the_error_of_which_nobody_hears_is_logged(thread: FileThread, caplog: p
 
 
 async def test_a_cancelled_caller_takes_nothing_back(thread: FileThread, caplog: pytest.LogCaptureFixture) -> None:
-    writing, failing = thread.submit(Entries.write, [(Record(A, b"1"), None)]), thread.submit(fail)
+    writing, failing = thread.submit(Entries.assign, Record(A, b"1")), thread.submit(fail)
     writing.cancel()
     failing.cancel()
     assert await thread.submit(Entries.read, [A]) == [Record(A, b"1")]
@@ -212,9 +212,9 @@ async def test_what_was_asked_for_in_different_turns_keeps_its_order(thread: Fil
     held = thread.submit(hold)
     await asyncio.sleep(0)
     hold.wait()
-    thread.submit(Entries.write, [(Record(A, b"1"), None)])
+    thread.submit(Entries.assign, Record(A, b"1"))
     await asyncio.sleep(0)
-    thread.submit(Entries.delete, [A])
+    thread.submit(Entries.invalidate, [A])
     await asyncio.sleep(0)
     last = thread.submit(Entries.read, [A])
     await asyncio.sleep(0)
@@ -222,7 +222,7 @@ async def test_what_was_asked_for_in_different_turns_keeps_its_order(thread: Fil
     assert await held == "held"
     assert not isinstance((await last)[0], Record)
     asked = [operation for hop in file.hops for operation in hop]
-    assert asked == [hold, Entries.write, Entries.delete, Entries.read]
+    assert asked == [hold, Entries.assign, Entries.invalidate, Entries.read]
 
 
 async def test_closing_does_what_was_asked_for_and_may_be_repeated(
@@ -230,9 +230,9 @@ async def test_closing_does_what_was_asked_for_and_may_be_repeated(
 ) -> None:
     thread = make_thread(file)
     assert thread.closed is None
-    written = thread.submit(Entries.write, [(Record(A, b"1"), None)])
+    written = thread.submit(Entries.assign, Record(A, b"1"))
     assert await thread.aclose()
-    assert written.result() == [True]
+    assert written.result() is True
     assert thread.closed == file.closed == "it was closed by its user"
     assert await thread.aclose()
     assert thread.close()
@@ -353,7 +353,7 @@ async def test_a_file_that_was_given_up_says_so(
 def test_before_a_fork_the_connection_is_closed_and_afterwards_opened_again(
     thread: FileThread, file: SqliteFile
 ) -> None:
-    thread.call(Entries.write, [(Record(A, b"1"), None)])
+    thread.call(Entries.assign, Record(A, b"1"))
     _file_thread._before_fork()
     try:
         assert file._opened is None
@@ -366,7 +366,7 @@ def test_before_a_fork_the_connection_is_closed_and_afterwards_opened_again(
 
 
 def test_in_a_child_there_is_another_thread(thread: FileThread) -> None:
-    thread.call(Entries.write, [(Record(A, b"1"), None)])
+    thread.call(Entries.assign, Record(A, b"1"))
     worker = thread._worker
     parent, wake = cast("threading.Thread", worker.thread), worker._wake
     _file_thread._before_fork()
@@ -414,11 +414,11 @@ def test_it_does_not_keep_the_interpreter_alive(path: str) -> None:
     code = f"""
 import threading
 from cache.tiers._file_thread import FileThread
-from cache.tiers._records import Address, Record
+from cache._tier import Address, Record
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import SqliteFile
 thread = FileThread(SqliteFile({path!r}))
-print(thread.call(Entries.write, [(Record(Address("s", b"k"), b"v"), None)]))
+print(thread.call(Entries.assign, Record(Address("s", b"k"), b"v")))
 begun = threading.Event()
 threading.Thread(target=lambda: thread.call(lambda _: begun.set() or threading.Event().wait()), daemon=True).start()
 begun.wait()
@@ -426,4 +426,4 @@ begun.wait()
     done = subprocess.run(  # noqa: S603 - the program is written here
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=LONG, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[True]\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from cache._tier import Address, Record
 from cache.testing import FakeClock
-from cache.tiers._records import Address, Record, Usage
+from cache.tiers._records import Usage
 from cache.tiers._sqlite_entries import OVERHEAD, Entries
 from cache.tiers._sqlite_file import SqliteFile
 from tests.unit.tiers.conftest import MakeFile
-from tests.unit.tiers.files import A, B, C, do, held, store, write_to
+from tests.unit.tiers.files import OTHER_TAG, TAG, A, B, C, do, held, store, write_to
 
 SIZE = OVERHEAD + 2  # of an entry whose key and value have one byte each
 
@@ -15,9 +16,9 @@ def test_the_usage_counts_keys_values_and_what_they_rest_on(file: SqliteFile) ->
     usage = do(file, Entries.usage)
     assert usage == Usage(entries=1, size=SIZE, marks=0, file_size=usage.file_size)
     store(file, A, b"value")
-    store(file, B, tags=("t",))
-    assert do(file, Entries.usage)[:2] == (2, SIZE + 4 + SIZE + len('[["t"],[]]'))
-    do(file, Entries.delete, [A, B])
+    store(file, B, grounds=(TAG,))
+    assert do(file, Entries.usage)[:2] == (2, SIZE + 4 + SIZE + len('[["#default","t"]]'))
+    do(file, Entries.invalidate, [A, B])
     assert do(file, Entries.usage)[:3] == (0, 0, 2)
 
 
@@ -59,12 +60,12 @@ def test_a_file_without_a_bound_evicts_nothing(file: SqliteFile) -> None:
 def test_a_sweep_drops_what_can_never_be_read_again(file: SqliteFile, clock: FakeClock) -> None:
     other = Address("posts", b"1")
     store(file, A, expires=clock() + 1)
-    store(file, B, tags=("t",))
+    store(file, B, grounds=(TAG,))
     store(file, C)
     store(file, other)
     clock.advance(1)
-    do(file, Entries.invalidate, ["t"])
-    do(file, Entries.clear, "posts")
+    do(file, Entries.invalidate, [TAG])
+    do(file, Entries.invalidate, [], ["posts"])
     assert do(file, Entries.usage).entries == 4
     assert do(file, Entries.sweep)
     assert do(file, Entries.usage).entries == 1
@@ -75,7 +76,7 @@ def test_a_sweep_goes_on_where_it_stopped_whoever_goes_on(make_file: MakeFile) -
     one, other = make_file(), make_file()
     for number in range(5):
         store(one, Address("users", b"%d" % number))
-    do(one, Entries.clear, "users")
+    do(one, Entries.invalidate, [], ["users"])
     assert not do(one, Entries.sweep, limit=2)
     assert do(one, Entries.usage).entries == 3
     assert not do(other, Entries.sweep, limit=2)
@@ -86,11 +87,11 @@ def test_a_sweep_goes_on_where_it_stopped_whoever_goes_on(make_file: MakeFile) -
 
 def test_marks_are_forgotten_when_a_round_that_began_after_them_is_over(file: SqliteFile) -> None:
     for number in range(5):
-        store(file, Address("users", b"%d" % number), tags=("t",))
+        store(file, Address("users", b"%d" % number), grounds=(TAG,))
     assert do(file, Entries.sweep)
-    do(file, Entries.invalidate, ["t"])
+    do(file, Entries.invalidate, [TAG])
     assert not do(file, Entries.sweep, limit=4)
-    do(file, Entries.invalidate, ["u"])
+    do(file, Entries.invalidate, [OTHER_TAG])
     do(file, Entries.sweep, limit=4)
     assert do(file, Entries.usage)[::2] == (0, 2)  # the round had set out before either
     do(file, Entries.sweep)
@@ -99,9 +100,9 @@ def test_marks_are_forgotten_when_a_round_that_began_after_them_is_over(file: Sq
 
 def test_a_mark_is_not_forgotten_while_an_entry_that_it_ended_may_be_there(file: SqliteFile) -> None:
     for number in range(3):
-        store(file, Address("users", b"%d" % number), tags=("t",))
+        store(file, Address("users", b"%d" % number), grounds=(TAG,))
     assert not do(file, Entries.sweep, limit=2)
-    do(file, Entries.invalidate, ["t"])  # behind the hand there are two that it has ended
+    do(file, Entries.invalidate, [TAG])  # behind the hand there are two that it has ended
     for _ in range(2):
         do(file, Entries.sweep, limit=2)
         assert held(file, *(Address("users", b"%d" % number) for number in range(3))) == [None] * 3
@@ -109,9 +110,9 @@ def test_a_mark_is_not_forgotten_while_an_entry_that_it_ended_may_be_there(file:
 
 def test_a_sweep_whose_transaction_is_undone_has_not_moved(file: SqliteFile) -> None:
     for number in range(4):
-        store(file, Address("users", b"%d" % number), tags=("t",))
+        store(file, Address("users", b"%d" % number), grounds=(TAG,))
     do(file, Entries.sweep)
-    do(file, Entries.invalidate, ["t"])
+    do(file, Entries.invalidate, [TAG])
 
     def fail(entries: Entries) -> None:
         raise ValueError
@@ -121,7 +122,7 @@ def test_a_sweep_whose_transaction_is_undone_has_not_moved(file: SqliteFile) -> 
 
 
 def test_a_sweep_forgets_no_more_marks_at_once_than_its_limit(file: SqliteFile) -> None:
-    do(file, Entries.invalidate, [f"t{number}" for number in range(10)])
+    do(file, Entries.invalidate, [], [f"t{number}" for number in range(10)])
     do(file, Entries.sweep)
     assert [(do(file, Entries.sweep, limit=4), do(file, Entries.usage).marks) for _ in range(3)] == [
         (True, 6),
@@ -134,7 +135,7 @@ def test_a_sweep_gives_room_back_to_the_file_system(file: SqliteFile) -> None:
     for number in range(50):
         store(file, Address("users", b"%d" % number), bytes(20_000))
     full = do(file, Entries.usage).file_size
-    do(file, Entries.clear, "users")
+    do(file, Entries.invalidate, [], ["users"])
     for _ in range(10):
         do(file, Entries.sweep)
     do(file, Entries.flush)
@@ -159,13 +160,13 @@ def test_a_scan_gives_what_was_used_last_first_in_slices(file: SqliteFile) -> No
 def test_a_scan_gives_only_what_is_valid_and_of_the_spaces_asked_for(file: SqliteFile, clock: FakeClock) -> None:
     post = Address("posts", b"1")
     store(file, A, expires=clock() + 1)
-    store(file, B, tags=("t",))
-    store(file, C, tags=("u",), inner=(post,))
+    store(file, B, grounds=(TAG,))
+    store(file, C, grounds=(OTHER_TAG, post))
     store(file, post)
     clock.advance(1)
-    do(file, Entries.invalidate, ["t"])
+    do(file, Entries.invalidate, [TAG])
     assert [record.address for record in do(file, Entries.scan).records] == [post, C]
-    assert do(file, Entries.scan, ["users"]).records == [Record(C, b"v", tags=("u",), inner=(post,))]
+    assert do(file, Entries.scan, ["users"]).records == [Record(C, b"v", grounds=(OTHER_TAG, post))]
 
 
 def test_a_scan_of_an_empty_file_is_over_at_once(file: SqliteFile) -> None:
@@ -196,7 +197,7 @@ def test_a_check_finds_a_value_that_has_changed(file: SqliteFile, path: str) -> 
 
 
 def test_a_sweep_finds_an_entry_whose_grounds_are_none(file: SqliteFile, path: str) -> None:
-    store(file, A, tags=("t",))
+    store(file, A, grounds=(TAG,))
     store(file, B)
     write_to(path, "UPDATE entries SET grounds = '[' WHERE id = 1")
     do(file, Entries.sweep)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from cache._tier import Moment, Record
 from cache.tiers import _sqlite_file, _sqlite_opening
-from cache.tiers._records import Address, Moment, Record
-from cache.tiers._sqlite_entries import Entries, changes, changing
+from cache.tiers._sqlite_entries import OVERHEAD, Entries, changes, changing
 from cache.tiers._sqlite_file import Call, Failed, FileBusy, FileClosed, SqliteFile
 from tests.unit.tiers.conftest import MakeFile
-from tests.unit.tiers.files import A, B, C, do, held, moment, rows, store
+from tests.unit.tiers.files import TAG, A, B, C, do, held, moment, rows, store
 
 
 def fail(entries: Entries) -> None:
@@ -25,16 +25,16 @@ def test_operations_are_done_in_the_order_given(file: SqliteFile) -> None:
     results = file.run(
         [
             (Entries.read, ([A],), {}),
-            (Entries.write, ([(Record(A, b"1"), None)],), {}),
+            (Entries.assign, (Record(A, b"1"),), {}),
             (Entries.read, ([A],), {}),
             (Entries.flush, (), {}),
-            (Entries.delete, ([A],), {}),
+            (Entries.invalidate, ([A],), {}),
             (Entries.read, ([A],), {}),
         ]
     )
     before, after = results[0][0], results[5][0]
     assert isinstance(before, Moment)
-    assert results[1:5] == [[True], [Record(A, b"1")], None, 1]
+    assert results[1:5] == [True, [Record(A, b"1")], None, 1]
     assert after == Moment(before.file, before.number + 2)
 
 
@@ -44,7 +44,7 @@ def test_operations_together_are_one_transaction(make_file: MakeFile, path: str)
     def look(entries: Entries) -> None:
         seen.append(rows(path, "SELECT count(*) FROM entries"))
 
-    write: Call = (Entries.write, ([(Record(A, b"1"), None)],), {})
+    write: Call = (Entries.assign, (Record(A, b"1"),), {})
     file.run([(look, (), {}), write, (look, (), {})])
     look(None)  # type: ignore[arg-type]  # it looks from outside
     assert seen == [[(0,)], [(0,)], [(1,)]]
@@ -55,7 +55,7 @@ def test_readings_together_see_one_state_of_the_file(make_file: MakeFile) -> Non
     store(one, A)
 
     def meanwhile(entries: Entries) -> None:
-        do(other, Entries.delete, [A])
+        do(other, Entries.invalidate, [A])
 
     read: Call = (Entries.read, ([A],), {})
     first, _, second = one.run([read, (meanwhile, (), {}), read])
@@ -66,12 +66,12 @@ def test_readings_together_see_one_state_of_the_file(make_file: MakeFile) -> Non
 def test_one_that_fails_keeps_no_other_from_being_done(file: SqliteFile) -> None:
     before, failed, after = file.run(
         [
-            (Entries.write, ([(Record(A, b"1"), None)],), {}),
+            (Entries.assign, (Record(A, b"1"),), {}),
             (fail, (), {}),
-            (Entries.write, ([(Record(B, b"2"), None)],), {}),
+            (Entries.assign, (Record(B, b"2"),), {}),
         ]
     )
-    assert before == after == [True]
+    assert before is after is True
     assert isinstance(failed, Failed)
     assert isinstance(failed.error, LookupError)
     assert held(file, A, B) == [b"1", b"2"]
@@ -80,27 +80,27 @@ def test_one_that_fails_keeps_no_other_from_being_done(file: SqliteFile) -> None
 def test_what_a_failed_operation_had_done_is_undone(file: SqliteFile) -> None:
     @changes
     def write_and_fail(entries: Entries) -> None:
-        entries.write([(Record(A, b"1"), None)])
+        entries.assign(Record(A, b"1"))
         raise LookupError
 
-    file.run([(write_and_fail, (), {}), (Entries.write, ([(Record(B, b"2"), None)],), {})])
+    file.run([(write_and_fail, (), {}), (Entries.assign, (Record(B, b"2"),), {})])
     assert held(file, A, B) == [None, b"2"]
 
 
 def test_an_argument_that_sqlite_cannot_take_is_the_error_of_whoever_gave_it(file: SqliteFile) -> None:
-    with pytest.raises(UnicodeEncodeError):
-        store(file, Address("\ud800", b"k"))
+    with pytest.raises(OverflowError):
+        do(file, Entries.scan, after=2**70)
     assert file.closed is None
 
 
 def test_several_users_see_what_each_has_written(make_file: MakeFile) -> None:
     one, other = make_file(), make_file()
-    store(one, A, tags=("t",))
+    store(one, A, grounds=(TAG,))
     before = moment(one)
     assert held(other, A) == [b"v"]
-    do(other, Entries.invalidate, ["t"])
+    do(other, Entries.invalidate, [TAG])
     assert held(one, A) == [None]
-    assert do(one, Entries.write, [(Record(A, b"old", tags=("t",)), before)]) == [False]
+    assert do(one, Entries.write, [(Record(A, b"old", grounds=(TAG,)), before, False)]) == [False]
 
 
 def test_while_another_writes_one_may_read_and_a_change_is_refused_in_time(make_file: MakeFile, path: str) -> None:
@@ -110,10 +110,10 @@ def test_while_another_writes_one_may_read_and_a_change_is_refused_in_time(make_
         other.execute("BEGIN IMMEDIATE")
         assert held(file, A) == [b"v"]
         with pytest.raises(FileBusy, match=r"cache\.db is being written by another process since more than 0\.01 s"):
-            do(file, Entries.delete, [A])
+            do(file, Entries.invalidate, [A])
         other.execute("ROLLBACK")
     other.close()
-    assert do(file, Entries.delete, [A]) == 1
+    assert do(file, Entries.invalidate, [A]) == 1
     assert file.closed is None
 
 
@@ -152,7 +152,7 @@ def test_a_file_that_was_deleted_is_replaced_by_an_empty_one(
     store(file, A)
     os.unlink(path)  # noqa: PTH108 - as a user would
     if operation == "write":
-        assert do(file, Entries.write, [(Record(B, b"2"), None)]) == [True]
+        assert do(file, Entries.assign, Record(B, b"2"))
     assert held(file, A, B) == [None, b"2" if operation == "write" else None]
     assert f"{path}: it was deleted or replaced. The cache goes on with an empty one." in caplog.messages
     assert sorted(os.listdir(Path(path).parent))[-2:] == [  # noqa: PTH208 - names are all it is about
@@ -168,7 +168,7 @@ def test_a_file_that_was_replaced_is_left_for_the_other(make_file: MakeFile, pat
     store(make_file(), B, b"other")
     before = Moment(0, 0)
     assert held(file, A, B) == [None, b"other"]
-    assert do(file, Entries.write, [(Record(A, b"old"), before)]) == [False]
+    assert do(file, Entries.write, [(Record(A, b"old"), before, False)]) == [False]
 
 
 def test_what_was_written_while_the_file_was_taken_away_is_written_again(file: SqliteFile, path: str) -> None:
@@ -180,7 +180,7 @@ def test_what_was_written_while_the_file_was_taken_away_is_written_again(file: S
             taken.append(True)
             os.rename(path, f"{path}.old")  # noqa: PTH104 - as a user would
 
-    file.run([(Entries.write, ([(Record(B, b"2"), None)],), {}), (take_away, (), {})])
+    file.run([(Entries.assign, (Record(B, b"2"),), {}), (take_away, (), {})])
     assert held(file, A, B) == [None, b"2"]
 
 
@@ -219,7 +219,7 @@ def test_a_defect_while_reading_sets_the_file_aside_and_what_was_asked_is_done_o
         f"It was set aside as {path}.set-aside-1."
     )
     assert caplog.records[0].levelno == logging.WARNING
-    assert rows(f"{path}.set-aside-1", "SELECT space, key, value FROM entries") == [(*A, b"v")]
+    assert rows(f"{path}.set-aside-1", "SELECT space, key, value FROM entries") == [(b"users", b"a", b"v")]
 
 
 def test_a_file_that_cannot_be_written_any_more_is_set_aside_and_given_up(
@@ -291,19 +291,18 @@ def test_a_value_that_another_has_set_aside_is_not_set_aside_again(
 
 
 OPERATIONS: dict[str, tuple[Any, ...]] = {
+    "assign": (Record(A, b"v"),),
     "check": (),
-    "clear": ("users",),
-    "delete": ([A],),
     "evict": (),
     "flush": (),
-    "invalidate": (["t"],),
+    "invalidate": ([A], ["users"]),
     "moment": (),
     "read": ([A, B],),
     "scan": (),
     "sweep": (),
     "touch": ([A],),
     "usage": (),
-    "write": ([(Record(A, b"v"), None)],),
+    "write": (),
 }
 
 
@@ -313,11 +312,13 @@ def test_an_operation_that_is_not_declared_to_change_anything_does_not(make_file
     for name, args in OPERATIONS.items():
         file = make_file()
         store(file, A)
+        store(file, B)
+        given = args or ([[(Record(A, b"v"), moment(file), False)]] if name == "write" else [])
         connection = file._opened.connection  # type: ignore[union-attr]  # it is open
         connection.execute("PRAGMA query_only = ON")
         operation = getattr(Entries, name)
         try:
-            operation(Entries(connection, time.time, 0), *args)
+            operation(Entries(connection, time.time, 2 * OVERHEAD), *given)
             changed = False
         except sqlite3.OperationalError:
             changed = True
@@ -334,6 +335,6 @@ def test_a_transaction_of_which_the_end_fails_has_done_nothing(file: SqliteFile)
 
     connection = file._opened.connection  # type: ignore[union-attr]  # it is open
     connection.execute("PRAGMA foreign_keys = ON")
-    results = file.run([(Entries.write, ([(Record(C, b"3"), None)],), {}), (spoil, (), {})])
-    assert results[0] == [True]
+    results = file.run([(Entries.assign, (Record(C, b"3"),), {}), (spoil, (), {})])
+    assert results[0] is True
     assert held(file, A, C) == [b"v", b"3"]

@@ -1,0 +1,175 @@
+"""Changes: the invalidations and assignments that a file is told of at once, one after the other, until it has them.
+
+change -> waiting -> one operation that does all that wait, in order -> each is told: a future, or a seat
+
+While another process holds the file, all of them wait and are tried again, so none overtakes another; each of them
+for as long as is patient from when it was asked for, and then it has failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from cache._tier import Address, Record
+from cache.tiers._file_thread import FileThread, Seat, Then, Waiter
+from cache.tiers._sqlite_entries import Entries, changes
+from cache.tiers._sqlite_file import Failed, FileBusy, FileClosed
+
+logger = logging.getLogger("cache")
+
+#: For how many seconds a file that is held by another process is left alone.
+PAUSE = 0.01
+
+#: What is done to the file: an address that is assigned, or addresses and spaces that are invalidated.
+What: TypeAlias = Record | tuple[tuple[Address, ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Change:
+    """Something that has changed, who waits until the file knows, and until when it is tried."""
+
+    what: What
+    waiter: Waiter
+    deadline: float
+
+
+class Changes:
+    """The changes of which a file is being told."""
+
+    def __init__(self, thread: FileThread, path: str, patience: float) -> None:
+        self._thread = thread
+        self._path = path
+        self._patience = patience
+        self.forget()
+        thread.when_forked(self.forget)
+
+    def forget(self) -> None:
+        """Begin with nothing: a process that is forked tells the file itself of what has changed."""
+        self._lock = threading.Lock()
+        self._waiting: deque[Change] = deque()
+        #: Whether the first of them was tried and has to be tried again.
+        self.held_up = False
+
+    def __bool__(self) -> bool:
+        """Whether there is any of which the file does not know yet."""
+        return bool(self._waiting)
+
+    def make(self, what: What) -> asyncio.Future[None] | None:
+        """Tell the file now; in an event loop return a future, without one wait."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            seat = Seat()
+            self._ask(what, seat)
+            seat.take()
+            return None
+        told = Told(self._path, loop=loop)
+        self._ask(what, Away(told))
+        return told
+
+    def _ask(self, what: What, waiter: Waiter) -> None:
+        with self._lock:
+            self._waiting.append(Change(what, waiter, time.monotonic() + self._patience))
+        self._try()
+
+    def _try(self) -> None:
+        if not self._thread.post((_make, (self._all,), {}), Then(self._made)):
+            self._settle(self._all(), _verdict(self._thread.error()))
+
+    def _all(self) -> list[Change]:
+        with self._lock:
+            return list(self._waiting)
+
+    def _made(self, result: Any) -> None:
+        if not isinstance(result, Failed):
+            self.held_up = False
+            self._settle(result, None)
+        elif isinstance(result.error, FileBusy):
+            now = time.monotonic()
+            self._settle([each for each in self._all() if each.deadline <= now], _busy(self._path, self._patience))
+            self.held_up = bool(self._waiting)
+            if self.held_up:
+                self._thread.set_alarm(PAUSE, self._try)
+        else:
+            self.held_up = False
+            self._settle(self._all(), _verdict(result.error))
+
+    def _settle(self, settled: Iterable[Change], result: Failed | None) -> None:
+        for change in settled:
+            with self._lock:
+                waits = change in self._waiting
+                if waits:
+                    self._waiting.remove(change)
+            if waits:
+                change.waiter.give(result)
+
+
+@changes
+def _make(entries: Entries, waiting: Callable[[], list[Change]]) -> list[Change]:
+    """Make all that wait, and tell which those were: they wait on, until it is certain that this was not undone."""
+    made = waiting()
+    for change in made:
+        if isinstance(change.what, Record):
+            entries.assign(change.what)
+        else:
+            entries.invalidate(*change.what)
+    return made
+
+
+class Told(asyncio.Future[None]):
+    """Done when the file knows; what went wrong is logged, once, if it is dropped before anybody has asked."""
+
+    def __init__(self, path: str, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._path = path
+
+    def __del__(self) -> None:
+        if self._log_traceback:  # as asyncio keeps it: the error was not retrieved
+            self._log_traceback = False
+            _log(self._path, self._exception)
+
+
+class Away:
+    """Gives a result from the thread of the file to a future of an event loop."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+
+    def give(self, result: Any) -> None:
+        """Settle the future in its loop; if that is closed, nobody waits."""
+        try:
+            self._told.get_loop().call_soon_threadsafe(self._settle, result)
+        except RuntimeError:
+            self._nobody(result)
+
+    def _settle(self, result: Any) -> None:
+        if self._told.done():  # cancelled: whoever waited is gone
+            self._nobody(result)
+        elif isinstance(result, Failed):
+            self._told.set_exception(result.error)
+        else:
+            self._told.set_result(None)
+
+    def _nobody(self, result: Any) -> None:
+        if isinstance(result, Failed):
+            _log(self._told._path, result.error)
+
+
+def _log(path: str, error: BaseException | None) -> None:
+    logger.error("%s: an invalidation is not in the file, and others may read what it was to end", path, exc_info=error)
+
+
+def _verdict(error: BaseException) -> Failed | None:
+    """Of a file that was given up nothing is served any more, so there is nothing to invalidate."""
+    return None if isinstance(error, FileClosed) and error.given_up else Failed(error)
+
+
+def _busy(path: str, patience: float) -> Failed:
+    return Failed(FileBusy(path, patience))
