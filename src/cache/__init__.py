@@ -18,7 +18,7 @@ from cache._decorators import AsyncLRU, AsyncTTL, cached
 from cache._invalidators import AsyncLRUInvalidator, AsyncTTLInvalidator, invalidates
 from cache._mutation import Mutating
 from cache._protocols import CachedFunction
-from cache._spanning import invalidate, mutating, shutdown
+from cache._spanning import configure, invalidate, mutating, shutdown
 from cache.errors import CacheCycleError, CacheError, LoadCancelled
 
 __all__ = [
@@ -32,10 +32,12 @@ __all__ = [
     "CacheCycleError",
     "CacheError",
     "CachedFunction",
+    "DiskBackend",
     "LoadCancelled",
     "Mutating",
     "SharedMemoryBus",
     "cached",
+    "configure",
     "invalidate",
     "invalidates",
     "mutating",
@@ -44,10 +46,11 @@ __all__ = [
 
 
 if TYPE_CHECKING:
+    from cache.tiers._disk import DiskBackend
     from cache.tiers._shared_memory import SharedMemoryBus
 
 #: What is loaded when it is first touched: not every program needs it.
-_LATER = {"SharedMemoryBus": "cache.tiers._shared_memory"}
+_LATER = {"DiskBackend": "cache.tiers._disk", "SharedMemoryBus": "cache.tiers._shared_memory"}
 
 
 def __getattr__(name: str) -> Any:

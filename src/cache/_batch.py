@@ -13,6 +13,7 @@ from inspect import isawaitable
 from types import MethodType
 from typing import Any
 
+from cache._backing import Backing
 from cache._flight import Flight, Recipe
 from cache._key import ALL
 from cache._lease import DONE, Lease
@@ -196,6 +197,14 @@ class Batch(Flight):
         self.sender.cancel()
         if self.batches.collecting.get(self.name) is self:
             del self.batches.collecting[self.name]
+
+    async def fetch(self, backing: Backing) -> None:
+        """As `Flight.fetch`, all keys at once; those that the tier has need not be loaded."""
+        await backing.fetch(tuple(self.flights.values()))
+        with step:
+            self.flights = {key: flight for key, flight in self.flights.items() if flight.state != DONE}
+        if not self.flights and self.state != DONE:
+            self._release()
 
     async def _load(self) -> dict[Hashable, Any]:
         return await load_keys(self.loader, list(self.flights))

@@ -132,6 +132,10 @@ class ThreadFlight(Flight):
                 return
             recipe, context = self.recipe, self.context
         try:
+            if self.loads.backing is not None:
+                self.loads.backing.fetch_blocking((self,))
+                if self.state == DONE:
+                    return
             self.land(*context.run(self._load, recipe))
         except KeyboardInterrupt:  # meant for this thread and no other
             raise

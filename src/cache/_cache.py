@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from cache._arguments import (
     check_ttl,
     shown,
 )
+from cache._backing import Backing
 from cache._batch import Batches, KeyRecipe
 from cache._blocking import ThreadRecipe, fetch_blocking
 from cache._bus import Bus
@@ -39,10 +41,11 @@ from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
-from cache._share import Share, check_bus, claim, configured
+from cache._share import Share, check_bus, check_tier, claim, configured, tell_tiers
 from cache._step import step
 from cache._store import Store
 from cache._tags import Names, named_namespace
+from cache._tier import Tier
 from cache._warmup import warm_up
 from cache.errors import LoadCancelled
 
@@ -75,6 +78,7 @@ class Wrapped(Protocol):
     """What a cache asks of the function whose entries it holds."""
 
     def space(self) -> str: ...
+    def annotation(self) -> Any: ...
     def joined(self) -> None: ...
 
 
@@ -95,6 +99,9 @@ class AsyncCache:
         batch_window_ms: Milliseconds for which missing keys are collected for a batch loader; 0 collects to the end
             of the turn of the loop.
         max_batch_size: Keys that a batch loader is given at most.
+        backup: A tier behind the cache, in which entries survive the process: see `DiskBackend`. Asked before a
+            loader, and given what loaders return; needs a ``name``, by which it finds them again. By default that of
+            `configure`, None for none.
         name: How the cache is called in messages.
         namespace: Where its tags live; caches of one namespace share them.
         policy: What goes when room is needed: ``"lru"``, the least recently used; or ``"s3fifo"``, what was not asked
@@ -118,6 +125,7 @@ class AsyncCache:
         default_ttl: TTL = None,
         batch_window_ms: float = 5,
         max_batch_size: int = 100,
+        backup: Tier | Default | None = DEFAULT,
         *,
         name: str | None = None,
         namespace: str = "default",
@@ -147,26 +155,52 @@ class AsyncCache:
         #: The function whose entries these are, if there is one.
         self._wrapped: Callable[[], Wrapped | None] = _no_function
         self._shared_as = name
-        self._follow(bus)
+        self._follow(bus, backup)
         with step:
             _caches.add(self)
 
     # -- sharing -----------------------------------------------------------------------------------------------
 
-    def _follow(self, bus: Bus | Default | None) -> None:
-        """Be on this bus; by default on that of the whole application, now and when it is changed."""
-        self._follows_bus = bus is DEFAULT
-        self._connect(configured.bus if bus is DEFAULT else check_bus(bus))
+    def _follow(self, bus: Bus | Default | None, backup: Tier | Default | None) -> None:
+        """Be on this bus and before this tier; by default on those of the whole application, whatever they are."""
+        self._follows = (bus is DEFAULT, backup is DEFAULT)
+        bus, tier = None if bus is DEFAULT else check_bus(bus), None if backup is DEFAULT else check_tier(backup)
+        self._connect(configured.bus if self._follows[0] else bus, configured.tier if self._follows[1] else tier)
 
-    def _connect(self, bus: Bus | None) -> None:
-        if bus is None:
+    def _follow_configured(self) -> None:
+        share = self._store.share
+        bus = None if share is None or not share.is_watched else share.bus
+        tier = None if share is None or not share.tiers else share.tiers[0]
+        self._connect(
+            configured.bus or bus if self._follows[0] else bus, configured.tier or tier if self._follows[1] else tier
+        )
+
+    def _why_not(self, bus: Bus | None, tier: Tier | None) -> str | None:
+        """Why it cannot be on the bus and before the tier of the whole application; None if it can, or need not."""
+        if (bus is None or not self._follows[0]) and (tier is None or not self._follows[1]):
+            return None
+        try:
+            self._space()
+        except TypeError as error:
+            return f"{self.name}: {error}"
+        return None
+
+    def _connect(self, bus: Bus | None, tier: Tier | None) -> None:
+        if bus is None and tier is None:
             return
-        space = self._space()
+        tiers = () if tier is None else (tier,)
+        share = self._store.share
+        if share is not None and share.tiers == tiers and (share.bus if share.is_watched else None) is bus:
+            return
+        space, wrapped = self._space(), self._wrapped()
         with step:
-            claim(bus, space, self._store)
-            self._namespace.join_with(bus, None)
-            self._store.join(Share(space, bus))
-            wrapped = self._wrapped()
+            for medium in (bus, tier):
+                claim(medium, space, self._store)
+            self._namespace.join_with(bus, tier)
+            self._store.join(Share(space, bus, tiers))
+            if tier is not None:
+                annotation = Any if wrapped is None else wrapped.annotation()
+                self._loads.backing = Backing(tier, space, self._store, annotation)
             if wrapped is not None:
                 wrapped.joined()
 
@@ -177,9 +211,11 @@ class AsyncCache:
             return wrapped.space()
         if self._shared_as is None:
             raise TypeError(
-                "a cache without a name cannot be shared with other processes, which would not find it: pass name=..., "
-                "the same in all of them, or keep it to this process with bus=None"
+                "a cache without a name cannot be shared with other processes, or found after a restart: pass "
+                "name=..., the same in all of them, or keep it to this process with bus=None, backup=None"
             )
+        if self._shared_as.startswith("#"):
+            raise TypeError(f"name={self._shared_as!r}: the name of a cache that is shared begins with anything but #")
         return self._shared_as
 
     # -- reading -----------------------------------------------------------------------------------------------
@@ -420,8 +456,13 @@ class AsyncCache:
         ``load_errors`` those whose loader raised, ``coalesced`` the misses that joined another's load; ``evictions``,
         ``expirations`` and ``invalidations`` the entries that went for want of room, by time, and because the truth
         changed; ``fenced`` the loads whose result was refused because it had changed meanwhile.
+
+        Where there is a tier, ``backup_hits`` and ``backup_misses`` are the loads for which it had a value or had
+        none; ``backup_refused`` the values that it had and that could not be used, of another version of the
+        function or damaged, and ``backup_unencodable`` those that were not given to it because they have no bytes.
         """
-        return self._store.metrics()
+        backing = self._loads.backing
+        return self._store.metrics() if backing is None else self._store.metrics() | backing.metrics()
 
     # -- changing ----------------------------------------------------------------------------------------------
 
@@ -441,7 +482,13 @@ class AsyncCache:
         names = self._names(key, tags)
         if switch.off:
             return Applied(False)
-        return Applied(step.run(self._store.assign, key, value, ttl_of(value), names))
+        ttl, backing = ttl_of(value), self._loads.backing
+        stored = step.run(self._store.assign, key, value, ttl, names)
+        if backing is None:
+            return Applied(stored)
+        # What a mutation keeps aside may still be refused; the tier hears of it when it is loaded.
+        told = backing.assign(key, value, ttl if stored else 0, names)
+        return Applied(stored, () if told is None else (told,))
 
     def delete(self, key: Hashable) -> Applied:
         """``key`` has changed: drop its entry and what was computed from it, and store no load that began before.
@@ -449,7 +496,8 @@ class AsyncCache:
         Takes effect before it returns. Truthy if an entry was dropped; deleting what is not there is no error.
         """
         check_key(key)
-        return Applied(step.run(self._store.invalidate, key))
+        dropped = step.run(self._store.invalidate, key)
+        return Applied(dropped, tell_tiers([(self._store, key)]))
 
     def invalidate(self, *tags: str) -> Applied:
         """What rests on any of these tags, in all caches of the namespace, has changed.
@@ -458,15 +506,19 @@ class AsyncCache:
         was in use.
         """
         checked = check_some_tags(tags)
-        return Applied(step.run(self._namespace.invalidate_each, checked))
+        used = step.run(self._namespace.invalidate_each, checked)
+        return Applied(used, tell_tiers((self._namespace, tag) for tag in checked))
 
     def clear(self) -> Applied:
         """Everything has changed; the metrics begin anew. Truthy if there were entries."""
-        return Applied(step.run(self._clear))
+        cleared = step.run(self._clear)
+        return Applied(cleared, tell_tiers([(self._store, ALL)]))
 
     def _clear(self) -> bool:
         cleared = self._store.invalidate_all()
         self._store.reset_metrics()
+        if self._loads.backing is not None:
+            self._loads.backing.reset_metrics()
         return cleared
 
     def mutating(
@@ -521,11 +573,47 @@ class AsyncCache:
         """
         await warm_up(self.get, loaders, concurrency=concurrency, on_progress=on_progress)
 
+    # -- the tier behind it ------------------------------------------------------------------------------------
+
+    async def save_to_backup(self) -> int:
+        """Have the tier store what is still on its way to it; how many records it has stored since the last time.
+
+        Loads are written behind, within a fraction of a second, so there is no need to call it but to be sure. A tier
+        that several caches share stores, and counts, for all of them.
+
+        Raises:
+            TypeError: there is no tier.
+
+        """
+        return await self._backing("save_to_backup").tier.flush()
+
+    async def load_from_backup(self) -> int:
+        """Store in memory what the tier has, those used last first, until the cache is full; how many were stored.
+
+        They keep what remains of their ttl, their tags, and what else they rest on. There is no need to call it:
+        what is missing is looked for in the tier before it is loaded.
+
+        Raises:
+            TypeError: there is no tier.
+
+        """
+        return await self._backing("load_from_backup").preload(self._names_of)
+
+    def _backing(self, asked: str) -> Backing:
+        backing = self._loads.backing
+        if backing is None:
+            raise TypeError(f"{asked}() needs a tier behind the cache: pass backup=DiskBackend('cache.db')")
+        return backing
+
+    def _names_of(self, key: Hashable) -> Names:
+        return () if self._implied is None else self._implied(key, True)
+
     # -- closing -----------------------------------------------------------------------------------------------
 
     async def aclose(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - it bounds a wait, and cancels nothing
-        """End the loads in progress, whose callers get `LoadCancelled`, and drop all entries.
+        """End the loads in progress, whose callers get `LoadCancelled`, and drop all entries of this process.
 
+        What is on its way to a tier is stored there first; the tier itself stays open, for others may use it.
         Waits at most ``timeout`` seconds for the loads of this loop to end. May be repeated; the cache can be used
         again. A cache need not be closed: what is not in use is garbage like anything else.
         """
@@ -534,6 +622,11 @@ class AsyncCache:
         late = await self._loads.cancel_all(LoadCancelled(f"the cache {self.name!r} was closed"), seconds)
         if late:
             logger.warning("%r was closed; loads still running after %g s: %d", self.name, seconds, len(late))
+        if self._loads.backing is not None:
+            try:
+                await asyncio.wait_for(self.save_to_backup(), seconds)
+            except TimeoutError:
+                logger.warning("%r was closed; its tier has not stored everything within %g s", self.name, seconds)
 
     async def __aenter__(self) -> Self:
         return self

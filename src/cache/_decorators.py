@@ -23,7 +23,8 @@ from cache._arguments import (
 from cache._bus import Bus
 from cache._cache import AsyncCache
 from cache._protocols import CachedFunction, Decorator, Options
-from cache._share import check_bus
+from cache._share import check_bus, check_tier
+from cache._tier import Tier
 from cache._wrapper import MARK, Cached, name_of
 
 P = ParamSpec("P")
@@ -56,6 +57,7 @@ def cached(
     clock: Callable[[], float] = time.monotonic,
     cache_errors: Mapping[type[BaseException], float] | None = None,
     bus: Bus | Default | None = DEFAULT,
+    backup: Tier | Default | None = DEFAULT,
 ) -> Any:
     """Cache the results of an ``async def`` by its arguments. Also bare, ``@cached``.
 
@@ -85,6 +87,7 @@ def cached(
         clock: As for `AsyncCache`.
         cache_errors: As for `AsyncCache`.
         bus: As for `AsyncCache`.
+        backup: As for `AsyncCache`. Values come back as what the function is annotated to return.
 
     Raises:
         TypeError: at decoration, if it is no ``async def``, is cached already, or has a parameter ``use_cache``.
@@ -111,8 +114,10 @@ def cached(
         track=track,
         cache_errors=cache_errors,
         bus=None,
+        backup=None,
     )
     check_bus(None if bus is DEFAULT else bus)
+    check_tier(None if backup is DEFAULT else backup)
 
     def decorate(function: Callable[..., Any]) -> Any:
         check_function(function)
@@ -120,7 +125,7 @@ def cached(
             function, make_cache(name=name or name_of(function)), ttl_of=ttl_of, has_ttl=ttl is not None,
             tags=checked_tags, key=key, ignore=ignored, skip_args=skip_args, typed=typed, track=track, shared_as=name,
         )  # fmt: skip
-        wrapped.cache._follow(bus)
+        wrapped.cache._follow(bus, backup)
         return wrapped.call
 
     make_cache(name=name)  # the options are checked when the decorator is made, not only when it finds its function

@@ -21,9 +21,11 @@ from cache._entry import Failure
 from cache._lease import DONE, Lease, frame
 from cache._step import step
 from cache._tags import Names, Namespace
+from cache._tier import Moment
 from cache.errors import LoadCancelled
 
 if TYPE_CHECKING:
+    from cache._backing import Backing
     from cache._loads import Loads
 
 logger = logging.getLogger("cache")
@@ -73,7 +75,7 @@ _NOWHERE = Context()
 class Flight(Lease):
     """A lease with the task that loads and the futures of those who wait."""
 
-    __slots__ = ("anew", "arguments", "context", "has_begun", "loads", "loop", "recipe", "task", "waiters")
+    __slots__ = ("anew", "arguments", "context", "has_begun", "loads", "loop", "moment", "recipe", "task", "waiters")
 
     def __init__(
         self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool = False
@@ -87,6 +89,8 @@ class Flight(Lease):
         self.context = copy_context()
         self.task: asyncio.Task[None] | None = None
         self.has_begun = False
+        #: From when what the loader returns may be kept in the tier behind the cache.
+        self.moment: Moment | None = None
         self.waiters: dict[asyncio.Future[Any], None] = {}
 
     # -- waiting (inside a step) -------------------------------------------------------------------------------
@@ -190,12 +194,16 @@ class Flight(Lease):
         if self.state == DONE:
             task.cancel()
 
-    async def _run(self) -> None:
+    async def _run(self) -> None:  # noqa: C901 - one branch for each way in which a load can end
         try:
             self.has_begun = True
             if self.task is not None:
                 self.task.remove_done_callback(self._ended)
             frame.set(self)
+            if self.loads.backing is not None:
+                await self.fetch(self.loads.backing)
+                if self.state == DONE:
+                    return
             recipe = self.recipe
             args, kwargs = self.arguments
             value = recipe.load(*args, **kwargs)
@@ -224,21 +232,35 @@ class Flight(Lease):
             self.loads.flying.discard(self)
             self.task = None
 
+    async def fetch(self, backing: Backing) -> None:
+        """Ask the tier first; if it has the value, the load has ended."""
+        await backing.fetch((self,))
+
+    def land_kept(self, value: Any, ttl: float | None) -> None:
+        """The load has a result from the tier, where it need not go again, with all that it rests on."""
+        self.moment = None
+        self.land(value, ttl)
+
     def land(self, value: Any, ttl: float | None, tags: tuple[str, ...] = ()) -> None:
         """The load has a result."""
         waiters: dict[asyncio.Future[Any], None] = {}
+        backing, kept = self.loads.backing, None
         try:
             with step:
                 if self.state == DONE:
                     return
                 if tags:
                     self.decide(tags)
-                self.loads.store.finish(self, value, ttl, replaces=self.anew)
+                exp = self.loads.store.finish(self, value, ttl, replaces=self.anew)
+                if backing is not None and exp is not None:
+                    kept = backing.note(self, exp)
                 waiters = self._conclude()
         finally:  # the end of the step begins other loads, and may raise what that raises
             for future in waiters:
                 if not future.done():
                     future.set_result(value)
+        if backing is not None and kept is not None:
+            backing.keep(kept, value)  # before anybody who has waited can change it
 
     def fail(self, error: BaseException) -> None:
         """The load has failed: every waiter gets the very error, but for two that no future can pass on."""

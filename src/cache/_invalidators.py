@@ -83,7 +83,7 @@ def invalidates(
 
         @functools.wraps(mutation)
         async def mutate(*args: Any, **kwargs: Any) -> Any:
-            with Mutating(plan.targets_of(args, kwargs), plan.clock, linger_of):
+            async with Mutating(plan.targets_of(args, kwargs), plan.clock, linger_of):
                 return await mutation(*args, **kwargs)
 
         return mutate

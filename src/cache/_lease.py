@@ -241,6 +241,13 @@ class Lease:
         if len(self.tags) > MANY:
             self._coarsen()
 
+    def adopt(self, tags: Iterable[Tag]) -> None:
+        """The result is one of before, which rests on these."""
+        for tag in tags:
+            self._rest_on(tag)
+        if len(self.tags) > MANY:
+            self._coarsen()
+
     def rest_on_key(self, domain: Domain, key: Hashable) -> None:
         """The load is about to read ``key`` of another cache: from here on its invalidation counts."""
         if self.state == DONE or not self.tracked:

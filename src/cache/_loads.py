@@ -11,6 +11,7 @@ from types import CoroutineType
 from typing import Any
 
 from cache._arguments import shown
+from cache._backing import Backing
 from cache._entry import Entry
 from cache._flight import NO_ARGUMENTS, Arguments, Flight, Recipe, refuse
 from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
@@ -65,12 +66,14 @@ class Loads:
     invalidations look for flights is ``store.flights``: the newest of each key on each loop.
     """
 
-    __slots__ = ("_latest", "cache_errors", "flying", "store", "task_name", "track")
+    __slots__ = ("_latest", "backing", "cache_errors", "flying", "store", "task_name", "track")
 
     def __init__(self, store: Store, *, track: bool, cache_errors: Mapping[type[BaseException], float]) -> None:
         self.store = store
         self.track = track
         self.cache_errors = cache_errors
+        #: The tier behind the cache.
+        self.backing: Backing | None = None
         self.task_name = f"cache load of {store.name}"
         self.flying: set[Flight] = set()
         #: The loop that was met last.

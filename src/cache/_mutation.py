@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias
 
 from cache._arguments import DEFAULT, check_seconds
+from cache._share import have_tiers, tell_tiers
 from cache._step import step
 from cache._tags import Names
 from cache._window import Window, mutation
+from cache.errors import CacheError
 
 logger = logging.getLogger("cache")
 
@@ -53,12 +55,34 @@ def check_linger(linger: object) -> Callable[[BaseException | None], float]:
     return lambda _: seconds
 
 
+#: What the log says of a tier that has heard of the beginning of a mutation and not of its end.
+UNTOLD = "A tier was told that a mutation began, and could not be told that it has ended"
+
+
+async def _wait_for(told: tuple[Awaitable[None], ...]) -> asyncio.CancelledError | None:
+    """Wait to the end, also if the caller is cancelled meanwhile; that is then returned, to be raised later."""
+    cancelled = None
+    futures = [asyncio.ensure_future(each) for each in told]
+    while not all(future.done() for future in futures):
+        try:
+            await asyncio.wait(futures)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    for future in futures:
+        if not future.cancelled() and (failed := future.exception()) is not None:
+            logger.error(UNTOLD, exc_info=failed)
+    return cancelled
+
+
 class Mutating:
     """A mutation of some keys or tags: ``with`` or ``async with`` it around the write and its commit.
 
     From entry to exit, however the body ends, nothing that it covers is stored, and no reader outside is given the
     result of a load that began before they asked. Reads made by the body itself are private: loaded anew and not
     shared. Used once; enter and exit may happen in different contexts and threads.
+
+    Where there is a tier behind one of the caches, it is told before the body begins and again after it has ended,
+    and the body does not run if it cannot be told: with `FileBusy`, say. In an event loop that takes ``async with``.
     """
 
     __slots__ = ("_clock", "_linger", "_targets", "_window")
@@ -75,16 +99,71 @@ class Mutating:
         self._window: Window | None = None
 
     def __enter__(self) -> None:
+        if have_tiers(self._targets) and asyncio._get_running_loop() is not None:
+            raise TypeError(
+                "a tier behind the cache has to be told of this mutation, for which an event loop must not wait: use "
+                "`async with` in place of `with`"
+            )
+        self._open()
+        self._close_if_refused(tell_tiers)
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        window = self._window
+        if window is None:
+            raise RuntimeError("this mutation was never entered: use it as `with` or `async with`")
+        try:
+            tell_tiers(self._targets)
+        except CacheError:
+            logger.exception(UNTOLD)
+        finally:
+            self._close(window, error)
+
+    async def __aenter__(self) -> None:
+        self._open()
+        told = self._close_if_refused(tell_tiers)
+        try:
+            for each in told:
+                await each
+        except BaseException:  # the caller is cancelled, or the tier cannot be told: the body never runs
+            self._close_unused()
+            raise
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        window = self._window
+        if window is None:
+            raise RuntimeError("this mutation was never entered: use it as `with` or `async with`")
+        cancelled = None
+        try:
+            if have_tiers(self._targets):
+                cancelled = await _wait_for(tell_tiers(self._targets))
+        finally:
+            self._close(window, error)
+        if cancelled is not None:
+            raise cancelled
+
+    def _open(self) -> None:
         if self._window is not None:
             raise RuntimeError("this mutation has been entered before: call mutating(...) again for each `with`")
         window = self._window = Window(self._targets, self._clock)
         step.run(window.begin)
         mutation.set(window)
 
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+    def _close_if_refused(self, tell: Callable[[Names], tuple[Awaitable[None], ...]]) -> tuple[Awaitable[None], ...]:
+        try:
+            return tell(self._targets)
+        except BaseException:  # of the tier: the body never runs
+            self._close_unused()
+            raise
+
+    def _close_unused(self) -> None:
         window = self._window
-        if window is None:
-            raise RuntimeError("this mutation was never entered: use it as `with` or `async with`")
+        if window is not None:
+            mutation.set(window.outer)
+            step.run(partial(window.end, 0.0, succeeded=False))
+
+    def _close(self, window: Window, error: BaseException | None) -> None:
         if mutation.get() is window:
             mutation.set(window.outer)
         linger = default_linger(error)
@@ -92,14 +171,6 @@ class Mutating:
             linger = self._linger_after(error)
         finally:  # whatever a linger function raises, its window must not stay open
             step.run(partial(window.end, linger, succeeded=error is None))
-
-    async def __aenter__(self) -> None:
-        self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, traceback)
 
     def _linger_after(self, error: BaseException | None) -> float:
         try:

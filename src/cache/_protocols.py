@@ -9,6 +9,7 @@ from cache._applied import Applied
 from cache._arguments import Default
 from cache._bus import Bus
 from cache._cache import AsyncCache
+from cache._tier import Tier
 from cache._wrapper import CacheInfo
 
 P = ParamSpec("P")
@@ -134,3 +135,4 @@ class Options(TypedDict, total=False):
     clock: Callable[[], float]
     cache_errors: Mapping[type[BaseException], float] | None
     bus: Bus | Default | None
+    backup: Tier | Default | None

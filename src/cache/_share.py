@@ -7,7 +7,7 @@ them. A domain without a share belongs to this process alone.
 from __future__ import annotations
 
 import gc
-from collections.abc import Hashable, Iterable
+from collections.abc import Awaitable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 from zlib import crc32
@@ -16,10 +16,10 @@ from cache._arguments import shown
 from cache._bus import Bus, alone
 from cache._key import ALL, ANY, WILDCARD
 from cache._stable import encode
+from cache._tier import Address, Tier
 
 if TYPE_CHECKING:
     from cache._tags import Domain, Truth
-    from cache._tier import Tier
 
 _ALL: Final = encode(ALL)
 _ANY: Final = encode(ANY)
@@ -61,7 +61,7 @@ class Share:
 
     def slots(self, name: Hashable) -> tuple[int, ...]:
         """Where it shows that the truth of ``name`` has changed; the last is that of anything."""
-        if isinstance(name, tuple) and name[:1] == (WILDCARD,):
+        if is_wildcard(name):
             return self.slot(name), self.wildcards, self.anything
         return self.slot(name), self.anything
 
@@ -76,9 +76,13 @@ class Share:
 
     def is_changing(self, name: Hashable) -> bool:
         """Whether a mutation in another process covers ``name``."""
+        return self.is_changing_at(encode(name))
+
+    def is_changing_at(self, code: bytes) -> bool:
+        """The same for a name that is known by its code."""
         if not self.is_watched:
             return False
-        slots = (self.slot(name), self.everything)
+        slots = (self.bus.slot(self.space, code), self.everything)
         return self.bus.is_changing((*slots, self.wildcards) if self.lacks_wildcards() else slots)
 
     def __repr__(self) -> str:
@@ -96,8 +100,6 @@ def claim(medium: object, space: str, domain: Domain) -> None:
         ValueError: another cache of this process is.
 
     """
-    if space.startswith("#"):
-        raise ValueError(f"name={space!r}: the name of a cache that is shared begins with anything but '#'")
     found = _claimed.get((medium, space))
     if found is not None and found is not domain:
         del found
@@ -114,6 +116,15 @@ def claim(medium: object, space: str, domain: Domain) -> None:
 def claimed(medium: object, space: str) -> Domain | None:
     """The cache of this process that is known by this name there."""
     return _claimed.get((medium, space))
+
+
+def check_tier(tier: object) -> Tier | None:
+    """Refuse what is no tier."""
+    if tier is None or isinstance(tier, Tier):
+        return tier
+    raise TypeError(
+        f"backup={shown(tier)} is of type {type(tier).__name__}: pass a tier, such as DiskBackend('cache.db')"
+    )
 
 
 def check_bus(bus: object) -> Bus | None:
@@ -134,6 +145,68 @@ class Configured:
 
 
 configured = Configured()
+
+
+def is_wildcard(name: object) -> bool:
+    """Whether it stands for many entries of a function, by some of their arguments."""
+    return type(name) is tuple and name[:1] == (WILDCARD,)
+
+
+def addresses_in(tier: Tier, truths: Iterable[Truth]) -> tuple[Address, ...] | None:
+    """What these are called in a tier; None if it does not know them all.
+
+    Wildcards are left out: there, a whole space goes with each of its wildcards.
+    """
+    found = []
+    for domain, name in truths:
+        share = domain.share
+        if share is None or tier not in share.tiers:
+            return None
+        if not is_wildcard(name):
+            found.append(Address(share.space, encode(name)))
+    return tuple(found)
+
+
+def tell_tiers(truths: Iterable[Truth]) -> tuple[Awaitable[None], ...]:
+    """Have all tiers forget what rests on these: begun when it returns, done when what it returns is.
+
+    In a thread without an event loop it waits itself, and there is nothing to wait for.
+
+    Raises:
+        CacheError: in such a thread, as `Tier.invalidate` does.
+
+    """
+    told: dict[Tier, tuple[list[Address], list[str]]] = {}
+    for domain, name in truths:
+        share = domain.share
+        if share is None:
+            continue
+        for tier in used_tiers(share):
+            addresses, spaces = told.setdefault(tier, ([], []))
+            if name is ALL or is_wildcard(name):
+                spaces.append(share.space)
+            else:
+                addresses.append(Address(share.space, encode(name)))
+    asked = [tier.invalidate(addresses, spaces) for tier, (addresses, spaces) in told.items()]
+    return tuple(future for future in asked if future is not None)
+
+
+def used_tiers(share: Share) -> tuple[Tier, ...]:
+    """The tiers of a share, without those that were closed when the last cache before them had gone."""
+    if any(tier.closed for tier in share.tiers):
+        gc.collect()  # a cached function that nobody has any more is garbage of the kind that has to be collected
+        keys = tuple(_claimed.keys())
+        share.tiers = tuple(
+            tier
+            for tier in share.tiers
+            if not tier.closed or any(medium is tier and space[:1] != "#" for medium, space in keys)
+        )
+    return share.tiers
+
+
+def have_tiers(truths: Iterable[Truth]) -> bool:
+    """Whether there is a tier that must be told of these."""
+    return any(domain.share is not None and domain.share.tiers for domain, _ in truths)
 
 
 def slots_by_bus(truths: Iterable[Truth]) -> list[tuple[Bus, list[int]]]:

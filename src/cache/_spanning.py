@@ -9,11 +9,14 @@ from typing import Any
 
 from cache._applied import Applied
 from cache._arguments import DEFAULT, Default, check_name, check_some_tags, check_tags, shown
+from cache._bus import Bus
 from cache._cache import AsyncCache, living
 from cache._key import ALL
 from cache._mutation import Linger, Mutating, check_linger
+from cache._share import check_bus, check_tier, configured, tell_tiers
 from cache._step import step
 from cache._tags import Truth, named_namespace
+from cache._tier import Tier
 from cache._wrapper import cached_of
 
 
@@ -73,7 +76,40 @@ def _cache_of(target: Any) -> AsyncCache | None:
 def invalidate(*tags: str, namespace: str = "default") -> Applied:
     """What rests on any of these tags has changed, in all caches of ``namespace``: as `AsyncCache.invalidate`."""
     space = named_namespace(check_name(namespace, "namespace"))
-    return Applied(step.run(space.invalidate_each, check_some_tags(tags)))
+    checked = check_some_tags(tags)
+    used = step.run(space.invalidate_each, checked)
+    return Applied(used, tell_tiers((space, tag) for tag in checked))
+
+
+def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | None = DEFAULT) -> None:
+    """Say once for the whole application which bus its caches are on, and which tier is behind them.
+
+    It holds for every cache and cached function that was not given its own, those made before as well as those made
+    afterwards; what they had stored is dropped. None: those made afterwards have none.
+
+    Args:
+        bus: As for `AsyncCache`.
+        backup: As for `AsyncCache`.
+
+    Raises:
+        TypeError: one of the caches cannot be shared, for want of a name that other processes know; nothing has
+            changed then. It says which, and what to do for each.
+        ValueError: two caches have the same name; or caches are on another bus already.
+
+    """
+    wanted = None if bus is DEFAULT else check_bus(bus)
+    tier = None if backup is DEFAULT else check_tier(backup)
+    caches = living()
+    refused = [why for cache in caches if (why := cache._why_not(wanted, tier)) is not None]
+    if refused:
+        raise TypeError("\n".join([f"{len(refused)} of {len(caches)} caches cannot be shared:", *refused]))
+    with step:
+        if bus is not DEFAULT:
+            configured.bus = wanted
+        if backup is not DEFAULT:
+            configured.tier = tier
+        for cache in caches:
+            cache._follow_configured()
 
 
 async def shutdown(timeout: float = 5.0) -> None:  # noqa: ASYNC109 - it bounds a wait, and cancels nothing

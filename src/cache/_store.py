@@ -116,6 +116,10 @@ class Store(Keyspace):
         else:
             self.tick = entry.tick = self.tick + 1.0
 
+    def is_full(self) -> bool:
+        """Whether one more entry would be the end of another."""
+        return self.maxsize is not None and len(self.data) >= self.maxsize
+
     def find(self, key: Hashable) -> Entry | None:
         """The entry of ``key`` if it may be served."""
         entry = self.data.get(key)
@@ -142,7 +146,7 @@ class Store(Keyspace):
         if self.mortal or entry.guard is not None or exp != NEVER:
             self.mortal = True
             self._inspect()
-        if self.maxsize is not None and len(self.data) >= self.maxsize:
+        if self.is_full():
             victim = self.policy.evict(self.tick)
             del self.data[victim.key]
             step.doomed.append(victim)
@@ -210,8 +214,11 @@ class Store(Keyspace):
 
     # -- loads -------------------------------------------------------------------------------------------------
 
-    def finish(self, lease: Lease, value: Any, ttl: float | None, *, replaces: bool = False) -> None:
-        """A load has its result: store it if its lease allows, and tell those who wait what it rests on."""
+    def finish(self, lease: Lease, value: Any, ttl: float | None, *, replaces: bool = False) -> float | None:
+        """A load has its result: store it if its lease allows, and tell those who wait what it rests on.
+
+        Returns up to when it may be kept, None if it may not.
+        """
         if lease.watches:
             lease.hear()
         now = self.clock()
@@ -220,10 +227,12 @@ class Store(Keyspace):
             self.fenced += 1
         elif replaces:
             self._replace(lease)
-        if lease.clean and exp > now:
+        may_keep = lease.clean and exp > now
+        if may_keep:
             self.put(lease.key, value, exp, tuple(lease.tags))
         if lease.above:
             lease.hand_up(exp)
+        return exp if may_keep else None
 
     def _replace(self, lease: Lease) -> None:
         """What was computed from the value that goes now rests on its key, and dies; the new value does not."""

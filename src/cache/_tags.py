@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 from cache._key import ALL, ANY, WILDCARD
-from cache._share import Share, configured
+from cache._share import Share, claim, configured
 from cache._stable import encode
 from cache._step import step
 
@@ -141,16 +141,27 @@ class Domain:
 
     def tag(self, name: Hashable) -> Tag:
         """The living tag of ``name``."""
-        share = self.share
-        code = self.code(name)
+        if self.share is not None:
+            return self.tag_at(self.share, encode(name), name)
+        tag = self.tags.get(name)
+        if tag is None:
+            tag = self.tags[name] = Tag(self, name)
+        return tag
+
+    def tag_at(self, share: Share, code: bytes, name: Hashable = None) -> Tag:
+        """The same for a name that has this code in a domain that is shared."""
         tag = self.tags.get(code)
-        if tag is not None and tag.slot and tag.is_dead():
+        if tag is not None and tag.is_dead():
             tag.kill()
             tag = None
         if tag is None:
-            tag = Tag(self, name) if share is None else SharedTag(self, share, name, encode(name))
-            self.tags[code] = tag
+            tag = self.tags[code] = SharedTag(self, share, name, code)
         return tag
+
+    def is_covered_at(self, code: bytes) -> bool:
+        """Whether a mutation, here or elsewhere, covers the name that has this code."""
+        here = bool(self.windows) and bool(self._current(code) or self._current(self.code(ALL)))
+        return here or (self.share is not None and self.share.is_changing_at(code))
 
     def known(self, name: Hashable) -> Tag | None:
         """The tag of ``name``, if anything rests on it."""
@@ -296,7 +307,10 @@ class Namespace(Domain):
         wanted = had_bus or bus
         tiers = tiers if tier is None or tier in tiers else (*tiers, tier)
         if share is None or wanted is not had_bus or tiers != share.tiers:
-            self.join(Share(f"#{self.name}", wanted, tiers))
+            share = Share(f"#{self.name}", wanted, tiers)
+            for medium in (wanted, *tiers):
+                claim(medium, share.space, self)
+            self.join(share)
             for lease in tuple(self.undecided):
                 lease.dirty()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from cache.codec import Codec
 
@@ -60,6 +60,7 @@ class Slice(NamedTuple):
     after: int | None
 
 
+@runtime_checkable
 class Tier(Protocol):
     """A store of records that may be used from any thread and any event loop of the process.
 
@@ -76,6 +77,15 @@ class Tier(Protocol):
     @property
     def compress_above(self) -> int:
         """How many bytes of a value are kept as they are; longer ones are compressed."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether its user has closed it."""
+        ...
+
+    def clock(self) -> float:
+        """The seconds of the wall clock, in which records expire."""
         ...
 
     def read(self, addresses: Sequence[Address]) -> Awaitable[list[Record | Moment | None]]:

@@ -26,6 +26,7 @@ from cache._stable import shared_name
 from cache._step import step
 from cache._tags import Names, epoch
 from cache._templates import Templates
+from cache.codec import returned
 
 #: The attribute by which a wrapper is known.
 MARK = "__cached__"
@@ -130,7 +131,14 @@ class Cached:
                 f"leave it out with skip_args=1, make the key with key=..., or keep the cache to this process with "
                 f"bus=None, backup=None"
             )
-        return self._shared_as or shared_name(self.function)
+        space = self._shared_as or shared_name(self.function)
+        if space.startswith("#"):
+            raise TypeError(f"name={space!r}: the name of a cache that is shared begins with anything but #")
+        return space
+
+    def annotation(self) -> Any:
+        """What the function is annotated to return."""
+        return returned(self.function)
 
     def joined(self) -> None:
         """Other processes know the entries from now on."""

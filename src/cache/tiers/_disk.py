@@ -66,6 +66,8 @@ class DiskBackend:
         _check_patience(patience)
         _check_codec(codec)
         self.codec = codec
+        self.clock = clock
+        self._closed = False
         self.compress_above = compress_above
         self._patience = patience
         file = SqliteFile(path, max_bytes=max_bytes, now=clock, patience=min(patience, ATTEMPT))
@@ -78,6 +80,11 @@ class DiskBackend:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed; a file that was given up is not."""
+        return self._closed
 
     async def read(self, addresses: Sequence[Address]) -> list[Record | Moment | None]:
         """For each address its record, or the moment from which a load may begin, or None; see `Tier.read`."""
@@ -154,6 +161,7 @@ class DiskBackend:
 
         May be repeated, from anywhere.
         """
+        self._closed = True
         deadline = time.monotonic() + timeout
         with suppress(TimeoutError):
             await asyncio.wait_for(self._flush(timeout), timeout)
@@ -161,6 +169,7 @@ class DiskBackend:
 
     def close(self, timeout: float = 5.0) -> bool:
         """As `aclose`, for a thread that has no event loop."""
+        self._closed = True
         deadline = time.monotonic() + timeout
         self._flush_blocking(timeout)
         return self._thread.close(max(0.0, deadline - time.monotonic()))
