@@ -11,7 +11,7 @@ from numbers import Number
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from agent_cache._resources import segment
+from agent_cache._resources import label, segment
 
 #: Stands before the tags of this package among those that users give.
 PREFIX = "agent_cache"
@@ -94,5 +94,5 @@ def _product(names: Iterable[str], scopes: tuple[str, ...], parts: tuple[str, ..
 def _label(partition: Partition) -> str:
     # Partitions may share a label: then a write to one of them reaches both.
     value = partition.value
-    text = segment(value, "vary") if isinstance(value, str | Number | UUID) else f"{hash(value):x}"
+    text = segment(value, "vary") if isinstance(value, str | Number | UUID) else label(value)
     return f"part {text}"

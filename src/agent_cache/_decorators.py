@@ -14,12 +14,14 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from agent_cache._binding import Binding
 from agent_cache._call import Scope
 from agent_cache._frameworks import check_tool
+from agent_cache._kept import OutcomeCodec
 from agent_cache._outcome import copier
 from agent_cache._reading import Reading
 from agent_cache._resources import Resource, resources_of
 from agent_cache._tags import tags_of
 from agent_cache._writing import KeyFn, Writing
-from cache import DEFAULT, AsyncCache, cached
+from cache import DEFAULT, AsyncCache, Bus, Tier, cached, shared_name
+from cache.codec import Codec, returned
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +44,8 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
     ignore: Iterable[str] = (),
     cache_errors: Mapping[type[BaseException], float] | None = None,
     name: str | None = None,
+    bus: Bus | None = None,
+    backup: Tier | None = None,
 ) -> Callable[[F], F]:
     """A tool that reads ``resource``, ``async def`` or plain: its results are kept until that is written.
 
@@ -71,6 +75,10 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
         ignore: Names of parameters to leave out of the key.
         cache_errors: Classes of exceptions and for how many seconds one of them is kept and raised again.
         name: How it is called in metrics and messages; by default the function's name.
+        bus: Tells other processes what was written, and this one what they have written: see `cache.SharedMemoryBus`.
+            None: that of `cache.configure`, if there is one.
+        backup: A tier in which results for everybody survive the process: see `cache.DiskBackend`. It finds them by
+            the name of the tool, ``name`` or the function's own.
 
     Raises:
         TypeError: at decoration, if it is no function, is cached already, or is given a context without saying whose
@@ -90,7 +98,9 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
     ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     make_copy = copier(copy)
     # Which refuses at once, and by their names, what no cache can be made with.
-    cached(maxsize=maxsize, ttl=ttl, key=key, cache_errors=cache_errors)
+    cached(maxsize=maxsize, ttl=ttl, key=key, cache_errors=cache_errors, bus=bus, backup=backup)
+    if scope == "session" and backup is not None:
+        raise ValueError(f"backup={backup!r}: what is read in a session ends with it; leave backup out")
 
     def decorate(tool: F) -> F:
         check_tool(tool, "AgentCache")
@@ -114,7 +124,13 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
             poll=poll,
             ttl=ttl,
             make_cache=partial(
-                AsyncCache, maxsize, None if callable(ttl) else ttl, name=called, cache_errors=cache_errors
+                _make_cache,
+                partial(AsyncCache, maxsize, None if callable(ttl) else ttl, cache_errors=cache_errors),
+                tool=tool,
+                name=name,
+                called=called,
+                bus=bus,
+                backup=backup,
             ),
             make_copy=make_copy,
             tags_of=tags_of(tags, names, called),
@@ -123,6 +139,26 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
         return _wrapped(tool, binding.signature, reading, READS)
 
     return decorate
+
+
+def _make_cache(
+    make: Callable[..., AsyncCache],
+    *,
+    tool: Callable[..., Any],
+    name: str | None,
+    called: str,
+    bus: Bus | None,
+    backup: Tier | None,
+) -> AsyncCache:
+    if bus is None and backup is None:
+        # What other processes write reaches the results through the tags of what they read.
+        return make(name=called, bus=None, backup=None)
+    wrap = partial(_outcomes, returned(tool))
+    return make(name=name or shared_name(tool), bus=bus, backup=backup, codec=wrap)
+
+
+def _outcomes(annotation: Any, own: Codec) -> OutcomeCodec:
+    return OutcomeCodec(own.typed(annotation))
 
 
 def AgentCacheInvalidator(  # noqa: N802 - it reads as the class that it could be

@@ -95,7 +95,8 @@ class ReadCall(Call):
     def _settle(self, partition: Partition | None) -> None:
         reading, session = self.reading, self.session
         if partition is not None:
-            self.key = (partition, self.arguments)
+            # Whoever asks is the tool, always: by what, need not be told, and means nothing to other processes.
+            self.key = (partition._replace(by=None), self.arguments)
         if reading.scope == "global" or session is None:
             self.cache, self.audience = reading.cache, Audience(None, partition)
             return

@@ -35,7 +35,7 @@ class Reading:
         scope: Scope,
         poll: bool,
         ttl: Any,
-        make_cache: Callable[[], AsyncCache],
+        make_cache: Callable[..., AsyncCache],
         make_copy: Callable[[Any], Any],
         tags_of: Callable[[Mapping[str, Any]], Iterable[str]],
         may_be_none: bool,
@@ -132,8 +132,8 @@ class Reading:
     # -- keeping -----------------------------------------------------------------------------------------------
 
     def make_cache(self) -> AsyncCache:
-        """A cache for the results of one session."""
-        cache = self._make_cache()
+        """A cache for the results of one session, which is over when the process is."""
+        cache = self._make_cache(bus=None, backup=None)
         with self._lock:
             self._in_sessions.add(cache)
         return cache

@@ -15,6 +15,8 @@ from fractions import Fraction
 from numbers import Number
 from typing import Any, TypeAlias
 
+from cache import stable_key
+
 Path: TypeAlias = tuple[str, ...]
 
 #: What separates the segments of a path, and what else may not stand in one as it is.
@@ -156,4 +158,12 @@ def names_around(path: Path) -> tuple[str, ...]:
 
 def call_name(path: Path, call: Hashable) -> str:
     """The name of one call that read ``path``. Calls may share one: then they are invalidated together."""
-    return f"call|{SEPARATOR.join(path)}|{hash(call):x}"
+    return f"call|{SEPARATOR.join(path)}|{label(call)}"
+
+
+def label(value: Hashable) -> str:
+    """A text that equal values have in common in every process; those without one have one in common."""
+    try:
+        return stable_key(value)
+    except TypeError:
+        return "any"

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from cache._applied import Applied
 from cache._arguments import DEFAULT
+from cache._bus import Bus
 from cache._cache import AsyncCache
 from cache._decorators import AsyncLRU, AsyncTTL, cached
 from cache._invalidators import AsyncLRUInvalidator, AsyncTTLInvalidator, invalidates
 from cache._mutation import Mutating
 from cache._protocols import CachedFunction
 from cache._spanning import configure, invalidate, mutating, shutdown
-from cache.errors import CacheCycleError, CacheError, LoadCancelled
+from cache._stable import shared_name, stable_key
+from cache._tier import Tier
+from cache.errors import BusError, CacheCycleError, CacheError, LoadCancelled
 
 __all__ = [
     "DEFAULT",
@@ -29,6 +32,8 @@ __all__ = [
     "AsyncLRUInvalidator",
     "AsyncTTL",
     "AsyncTTLInvalidator",
+    "Bus",
+    "BusError",
     "CacheCycleError",
     "CacheError",
     "CachedFunction",
@@ -36,12 +41,15 @@ __all__ = [
     "LoadCancelled",
     "Mutating",
     "SharedMemoryBus",
+    "Tier",
     "cached",
     "configure",
     "invalidate",
     "invalidates",
     "mutating",
+    "shared_name",
     "shutdown",
+    "stable_key",
 ]
 
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from cache._arguments import shown
 from cache._entry import NEVER
 from cache._key import ALL, ANY
 from cache._lease import Lease
@@ -55,11 +56,11 @@ class Backing:
 
     __slots__ = ("_has_warned", "_hits", "_misses", "_refused", "_unencodable", "envelope", "space", "store", "tier")
 
-    def __init__(self, tier: Tier, space: str, store: Store, annotation: Any) -> None:
+    def __init__(self, tier: Tier, space: str, store: Store, codec: Codec) -> None:
         self.tier = tier
         self.space = space
         self.store = store
-        self.envelope = Envelope(codec_of(tier, annotation), space, compress_above=tier.compress_above)
+        self.envelope = Envelope(codec, space, compress_above=tier.compress_above)
         self._has_warned = False
         self.reset_metrics()
 
@@ -270,10 +271,24 @@ class Backing:
         return stored
 
 
-def codec_of(tier: Tier, annotation: Any) -> Codec:
-    """How values that are annotated so become bytes in a tier."""
+def codec_of(tier: Tier, given: Codec | Callable[[Codec], Codec] | None, annotation: Any) -> Codec:
+    """How values that are annotated so become bytes in a tier, if nothing else was given."""
+    if given is not None and not callable(given):
+        return given
     if tier.codec is not None:
-        return tier.codec.typed(annotation)
-    from cache.codec import MsgspecCodec  # noqa: PLC0415 - it needs msgspec, which is an extra
+        own = tier.codec.typed(annotation)
+    else:
+        from cache.codec import MsgspecCodec  # noqa: PLC0415 - it needs msgspec, which is an extra
 
-    return MsgspecCodec(annotation)
+        own = MsgspecCodec(annotation)
+    return own if given is None else given(own)
+
+
+def check_codec(codec: object) -> Any:
+    """Refuse what is neither a codec nor makes one."""
+    if codec is None or isinstance(codec, Codec) or (callable(codec) and not isinstance(codec, type)):
+        return codec
+    raise TypeError(
+        f"codec={shown(codec)} is of type {type(codec).__name__}: pass a codec, such as MsgspecCodec(User), or a "
+        f"function that makes one from that of the tier, lambda own: own.typed(User)"
+    )

@@ -28,7 +28,7 @@ from cache._arguments import (
     check_ttl,
     shown,
 )
-from cache._backing import Backing
+from cache._backing import Backing, check_codec, codec_of
 from cache._batch import Batches, KeyRecipe
 from cache._blocking import ThreadRecipe, fetch_blocking
 from cache._bus import Bus
@@ -47,6 +47,7 @@ from cache._store import Store
 from cache._tags import Names, named_namespace
 from cache._tier import Tier
 from cache._warmup import warm_up
+from cache.codec import Codec
 from cache.errors import LoadCancelled
 
 logger = logging.getLogger("cache")
@@ -112,6 +113,8 @@ class AsyncCache:
         cache_errors: Classes of exceptions and for how many seconds the error of a loader is kept and raised again.
         bus: Tells other processes of invalidations, and this one of theirs: see `SharedMemoryBus`. Needs a ``name``,
             by which they find one another. By default that of `configure`, None for none.
+        codec: How values become bytes in a tier, if not by its own codec for plain values: another, or a function
+            that makes one from that, ``lambda own: own.typed(User)``.
 
     Raises:
         TypeError: an argument has the wrong type, or a cache that is shared has no name.
@@ -134,6 +137,7 @@ class AsyncCache:
         track: bool = True,
         cache_errors: Mapping[type[BaseException], float] | None = None,
         bus: Bus | Default | None = DEFAULT,
+        codec: Codec | Callable[[Codec], Codec] | None = None,
     ) -> None:
         check_count(maxsize, "maxsize", least=0, none="no bound")
         self._ttl_of = check_ttl(default_ttl, "default_ttl")
@@ -155,6 +159,7 @@ class AsyncCache:
         #: The function whose entries these are, if there is one.
         self._wrapped: Callable[[], Wrapped | None] = _no_function
         self._shared_as = name
+        self._codec = check_codec(codec)
         self._follow(bus, backup)
         with step:
             _caches.add(self)
@@ -194,13 +199,12 @@ class AsyncCache:
             return
         space, wrapped = self._space(), self._wrapped()
         with step:
-            for medium in (bus, tier):
-                claim(medium, space, self._store)
+            claim((bus, tier), space, self._store)
             self._namespace.join_with(bus, tier)
             self._store.join(Share(space, bus, tiers))
             if tier is not None:
-                annotation = Any if wrapped is None else wrapped.annotation()
-                self._loads.backing = Backing(tier, space, self._store, annotation)
+                codec = codec_of(tier, self._codec, Any if wrapped is None else wrapped.annotation())
+                self._loads.backing = Backing(tier, space, self._store, codec)
             if wrapped is not None:
                 wrapped.joined()
 

@@ -143,10 +143,12 @@ class Lease:
             running.add(self)
         # The stamps first, which come with the tags, then the mutations of other processes: one that covers what this
         # rests on is either seen in progress, or changes a stamp that was taken.
-        if self.keyspace.share is not None:
-            for tag in self.keyspace.grounds(self.key):
+        share = self.keyspace.share
+        if share is not None and share.is_watched:
+            grounds = self.keyspace.grounds(self.key)
+            for tag in grounds:
                 self._rest_on(tag)
-            in_window = self.keyspace.is_changing_elsewhere(self.key) or in_window
+            in_window = share.bus.is_changing([tag.slot for tag in grounds]) or in_window
         for domain, name in self.names:
             self._rest_on(domain.tag(name))
             in_window = domain.is_changing_elsewhere(name) or in_window

@@ -93,24 +93,27 @@ class Share:
 _claimed: WeakValueDictionary[tuple[object, str], Any] = WeakValueDictionary()
 
 
-def claim(medium: object, space: str, domain: Domain) -> None:
-    """Be known by this name on a bus, or to a tier.
+def claim(media: Iterable[Bus | Tier | None], space: str, domain: Domain) -> None:
+    """Be known by this name on a bus, and to tiers.
 
     Raises:
         ValueError: another cache of this process is.
 
     """
-    found = _claimed.get((medium, space))
-    if found is not None and found is not domain:
-        del found
-        gc.collect()  # a function that was defined anew may be garbage that nobody has collected yet
+    for medium in media:
+        if medium is None:
+            continue
         found = _claimed.get((medium, space))
-        if found is not None:
+        if found is not None and found is not domain:
+            del found
+            gc.collect()  # a function that was defined anew may be garbage that nobody has collected yet
+            found = _claimed.get((medium, space))
+        if found is not None and found is not domain:
             raise ValueError(
                 f"{space!r} is the name of two caches of this process, and other processes could not tell one from "
                 f"the other: give one of them another with name=..."
             )
-    _claimed[medium, space] = domain
+        _claimed[medium, space] = domain
 
 
 def claimed(medium: object, space: str) -> Domain | None:

@@ -15,7 +15,7 @@ from cache._key import ALL
 from cache._mutation import Linger, Mutating, check_linger
 from cache._share import check_bus, check_tier, configured, tell_tiers
 from cache._step import step
-from cache._tags import Truth, named_namespace
+from cache._tags import Truth, named_namespace, named_namespaces
 from cache._tier import Tier
 from cache._wrapper import cached_of
 
@@ -108,6 +108,8 @@ def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | N
             configured.bus = wanted
         if backup is not DEFAULT:
             configured.tier = tier
+        for namespace in named_namespaces():
+            namespace.join_with(configured.bus, configured.tier)
         for cache in caches:
             cache._follow_configured()
 

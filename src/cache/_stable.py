@@ -19,6 +19,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
 from fractions import Fraction
+from hashlib import blake2b
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
@@ -36,6 +37,7 @@ _FIRST: Final = datetime.min
 _PROGRAM = ("__main__", "__mp_main__")
 #: Where the sentinels that are names are to be found, by their labels.
 _SENTINELS = {sentinel.label: sentinel for sentinel in (ALL, ANY, WILDCARD)}
+_SENTINEL_CODES = {sentinel: b"*" + sentinel.label.encode() for sentinel in (ALL, ANY, WILDCARD)}
 
 
 class _Refused(Exception):
@@ -56,6 +58,8 @@ def encode(name: Hashable) -> bytes:
             return _of_str(name, 0)
     if type(name) is int:
         return b"i%x" % name
+    if type(name) is Sentinel and name in _SENTINEL_CODES:
+        return _SENTINEL_CODES[name]
     try:
         return _encode(name, 0)
     except _Refused as refused:
@@ -64,6 +68,16 @@ def encode(name: Hashable) -> bytes:
         part, reason = name, "is nested too deep"
     where = "" if part is name else f" in the key {shown(name)}"
     raise TypeError(f"{shown(part)}{where} {reason}. {_remedy(part)}") from None
+
+
+def stable_key(key: Hashable) -> str:
+    """A text that equal keys have in common in every process, and that others have not; of 24 characters.
+
+    Raises:
+        TypeError: a part of the key has no form that is the same in every process.
+
+    """
+    return blake2b(encode(key), digest_size=12).hexdigest()
 
 
 def decode(code: bytes) -> Hashable:

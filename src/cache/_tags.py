@@ -308,8 +308,7 @@ class Namespace(Domain):
         tiers = tiers if tier is None or tier in tiers else (*tiers, tier)
         if share is None or wanted is not had_bus or tiers != share.tiers:
             share = Share(f"#{self.name}", wanted, tiers)
-            for medium in (wanted, *tiers):
-                claim(medium, share.space, self)
+            claim((wanted, *tiers), share.space, self)
             self.join(share)
             for lease in tuple(self.undecided):
                 lease.dirty()
@@ -321,6 +320,11 @@ class Namespace(Domain):
 
 #: A namespace lives as long as a cache, a window or a module that uses it.
 _namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()
+
+
+def named_namespaces() -> tuple[Namespace, ...]:
+    """Those that are in use."""
+    return tuple(_namespaces.values())
 
 
 def named_namespace(name: str) -> Namespace:

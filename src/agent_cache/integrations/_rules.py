@@ -82,7 +82,7 @@ class Rules:
             raise ValueError(
                 f"poll and read both name {', '.join(sorted(both))}: a tool that is polled is never cached"
             )
-        self._make_cache = partial(AsyncCache, maxsize, None if callable(ttl) else ttl)
+        self._make_cache = partial(AsyncCache, maxsize, None if callable(ttl) else ttl, bus=None, backup=None)
         self._make_cache()  # which refuses at once what is no maxsize and no ttl
         self._named = lru_cache(maxsize=None)(self._make_plan)
         self._unnamed = lru_cache(maxsize=256)(self._make_plan)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from cache._arguments import check_count, check_name, shown
 from cache.codec._errors import Refused, Unencodable
@@ -59,6 +59,7 @@ class Checksum:
         return self.of(body) == seal
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Turns the values of one function into bytes and back."""
 
