@@ -262,8 +262,12 @@ class Lease:
         """The load has read a stored value."""
         self.rest_on(() if entry.guard is None else entry.guard.tags, entry.exp, clock)
 
+    def rests_on(self, tag: Tag) -> bool:
+        """Whether its invalidation is heard of."""
+        return tag in self.tags or tag.home.known(ANY) in self.tags
+
     def _rest_on(self, tag: Tag) -> None:
-        if tag in self.tags or tag.home.known(ANY) in self.tags:
+        if self.rests_on(tag):
             return
         self.tags.add(tag)
         tag.readers.add(self)
