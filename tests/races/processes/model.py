@@ -17,6 +17,7 @@ from tests.races.processes.protocol import (
     GROUP,
     NAMES,
     NOBODY,
+    OTHER,
     SOURCE,
     Entry,
     Flight,
@@ -69,6 +70,8 @@ class Memory:
         steps: list[Step] = []
         for words in self.rules.plain if mutation.is_plain else self.rules.mutation:
             verb, _, what = words.partition(" ")
+            if verb == "commit" and mutation.covers == (OTHER,):
+                continue  # what it commits is something else
             verbs = ("fetch", "add") if verb == "stamp" and not self.rules.unique else (verb,)
             slots = mutation.covers if what == "slots" else {"group": (GROUP,)}.get(what, (GLOBAL,))
             steps += [(each, slot) for slot in slots for each in verbs]
