@@ -235,9 +235,10 @@ class Backing:
         """Give the tier a value; one that has no bytes is not kept there."""
         data = self.encoded(value)
         if data is not None:
-            self.tier.write(
-                self._record(kept.address, data, kept.exp, kept.grounds), kept.moment, replaces=kept.replaces
-            )
+            record = self._record(kept.address, data, kept.exp, kept.grounds)
+            self.tier.write(record, kept.moment, replaces=kept.replaces)
+        elif kept.replaces:
+            self.tier.invalidate((kept.address,))
 
     def replaced(self, key: Hashable) -> None:
         """The value of a key is another now, which the tier is not to keep: nor may it keep the one before."""

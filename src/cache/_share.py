@@ -233,16 +233,18 @@ def _invalidate_all(truths: Sequence[Truth]) -> None:
         domain.invalidate(name)
 
 
+def is_used(medium: object) -> bool:
+    """Whether there is a cache on this bus, or before this tier, or would be the next that is made."""
+    gc.collect()  # a cached function that nobody has any more is garbage of the kind that has to be collected
+    if medium in (configured.bus, configured.tier):
+        return True
+    return any(one is medium and not space.startswith("#") for one, space in tuple(_claimed.keys()))
+
+
 def used_tiers(share: Share) -> tuple[Tier, ...]:
-    """The tiers of a share, without those that were closed when the last cache before them had gone."""
+    """The tiers of a share, without those that were closed and have no cache before them any more."""
     if any(tier.closed for tier in share.tiers):
-        gc.collect()  # a cached function that nobody has any more is garbage of the kind that has to be collected
-        keys = tuple(_claimed.keys())
-        share.tiers = tuple(
-            tier
-            for tier in share.tiers
-            if not tier.closed or any(medium is tier and space[:1] != "#" for medium, space in keys)
-        )
+        share.tiers = tuple(tier for tier in share.tiers if not tier.closed or is_used(tier))
     return share.tiers
 
 

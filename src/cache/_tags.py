@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 from cache._key import ALL, ANY, WILDCARD
-from cache._share import Share, claim, configured, is_wildcard
+from cache._share import Share, claim, configured, is_used, is_wildcard
 from cache._stable import encode
 from cache._step import step
 
@@ -306,7 +306,9 @@ class Namespace(Domain):
         """
         share = self.share
         had_bus, tiers = (None, ()) if share is None else (share.bus if share.is_watched else None, share.tiers)
-        if bus is not None and had_bus is not None and had_bus is not bus:
+        if bus is not None and had_bus not in (None, bus) and not is_used(had_bus):
+            had_bus = None
+        if bus is not None and had_bus not in (None, bus):
             raise ValueError(
                 f"the tags of the namespace {self.name!r} are on the bus {had_bus!r} and cannot be on {bus!r} as well: "
                 f"give the caches of one of the two another namespace="
