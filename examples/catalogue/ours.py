@@ -4,8 +4,8 @@ The reads are decorated, and so are the writes: each write says whom it concerns
 While a write runs, and in whatever way it ends, nothing that was read before its commit is kept or handed to
 a newcomer.
 
-With ``skip_args=1`` the pages are those of the shop, not of one object: were ``cache.configure`` given a bus, they would
-be those of every process of this machine that serves it.
+With ``skip_args=1`` the pages are those of the shop, not of one object: were ``cache.configure`` given a bus, a write
+in any process of this machine would concern the pages of all of them.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, Self
 
 from examples.workers.worker import READY
@@ -27,22 +27,16 @@ class WorkerFailed(Exception):
     """A worker has ended that nobody has killed, and not as it should."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From when to when a crew has worked, in nanoseconds of the clock of all workers."""
-
-    began: int
-    ended: int
-
-
 class Crew:
     """The processes of one crew; when it is left, none of them is alive."""
 
     def __init__(self) -> None:
         self._processes: list[Process] = []
 
-    async def work(self, tasks: Sequence[Task], seconds: float, *, kill: bool) -> Span:
+    async def work(self, tasks: Sequence[Task], seconds: float, *, kill: bool) -> tuple[int, int]:
         """Let them work; ``kill`` the last of them, as ``kill -9`` does, when the others stop.
+
+        Returns when they began, and a moment at which none was alive any more, by the clock of the logs.
 
         Raises:
             WorkerFailed: one of them did not start, or ended with an error.
@@ -56,7 +50,7 @@ class Crew:
         for process in processes:
             _tell(process, str(until + LATER if process is last else until))
         await asyncio.gather(*(_end(process, until if process is last else None) for process in processes))
-        return Span(began, time.monotonic_ns())
+        return began, time.monotonic_ns()
 
     async def _start(self, task: Task) -> None:
         # In a session of its own: Ctrl-C is for the parent, who ends its workers then.

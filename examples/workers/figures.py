@@ -12,10 +12,11 @@ from examples.workers.log import Account, journal_of
 from examples.workers.worker import WORKERS, Sharing, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from examples.workers.crew import Span
+    from examples.catalogue.ledger import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,43 +59,58 @@ class Figures:
         return not (self.stale or self.dirty)
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """The work of one crew: when it began, when none of it was alive any more, and what each worker has logged."""
+
+    began: int
+    gone: int
+    accounts: Sequence[Account]
+
+    @property
+    def seconds(self) -> float:
+        """From the beginning to the end of the last read."""
+        return (max(read.ended for account in self.accounts for read in account.reads) - self.began) / 1e9
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What the workers have counted, together."""
+        counts: Counter[str] = Counter()
+        for account in self.accounts:
+            counts.update(account.counts)
+        return counts
+
+
 async def measure(database: Path, seconds: float, seed: int, sharing: Sharing | None) -> Figures:
     """Run one pass: half of the time by each crew, and one of the first killed at the end of it."""
-    spans: list[Span] = []
-    crews: list[list[Account]] = []
-    for number, kill in enumerate((True, False)):
-        logs = [database.with_suffix(f".crew-{number}.worker-{worker}") for worker in range(WORKERS)]
-        tasks = [Task(str(database), str(log), f"{seed}/{log.suffixes}", sharing) for log in logs]
-        async with Crew() as crew:
-            spans.append(await crew.work(tasks, seconds / 2, kill=kill))
-        crews.append([Account.read(log) for log in logs])
-    return _figures(database, spans, crews)
+    before, after = [await _shift(database, seconds / 2, seed, sharing, crew) for crew in (1, 2)]
+    return _figures(before, after, journal_of(database))
 
 
-def _figures(database: Path, spans: Sequence[Span], crews: Sequence[Sequence[Account]]) -> Figures:
-    accounts = [account for crew in crews for account in crew]
+async def _shift(database: Path, seconds: float, seed: int, sharing: Sharing | None, number: int) -> Shift:
+    logs = [database.with_suffix(f".crew-{number}.worker-{worker}") for worker in range(1, WORKERS + 1)]
+    tasks = [Task(str(database), str(log), f"{seed}/{log.suffixes}", sharing) for log in logs]
+    async with Crew() as crew:
+        began, gone = await crew.work(tasks, seconds, kill=number == 1)
+    return Shift(began, gone, [Account.read(log) for log in logs])
+
+
+def _figures(before: Shift, after: Shift, journal: Mapping[int, AbstractSet[Row]]) -> Figures:
+    accounts = (*before.accounts, *after.accounts)
     reads = [read for account in accounts for read in account.reads]
     ends = {change: end for account in accounts for change, end in account.ends.items()}
-    journal = journal_of(database)
-    verdicts = Record(journal, ends, dead=spans[0].ended).judge(reads)
-    counts, after = _sum(accounts), _sum(crews[-1])
+    verdicts = Record(journal, ends, dead=before.gone).judge(reads)
+    counts, after_counts = before.counts + after.counts, after.counts
     return Figures(
-        seconds=sum(span.ended - span.began for span in spans) / 1e9,
+        seconds=before.seconds + after.seconds,
         reads=len(reads),
         loads=counts["loads"],
         hits=counts["hits"],
         misses=counts["misses"],
         mutations=len(journal),
-        from_disk=after["backup_hits"],
-        missed_after=after["misses"],
+        from_disk=after_counts["backup_hits"],
+        missed_after=after_counts["misses"],
         stale=verdicts.stale,
         dirty=verdicts.dirty,
         oldest=verdicts.oldest,
     )
-
-
-def _sum(accounts: Sequence[Account]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for account in accounts:
-        counts.update(account.counts)
-    return counts

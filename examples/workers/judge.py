@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from examples.catalogue.ledger import Row, Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Set
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from examples.workers.log import Read
 
@@ -22,7 +23,7 @@ class Record:
     ended. One that nobody has logged was that of a worker that was killed, and had ended when that was dead.
     """
 
-    def __init__(self, journal: Mapping[int, Set[Row]], ends: Mapping[int, int], dead: int) -> None:
+    def __init__(self, journal: Mapping[int, AbstractSet[Row]], ends: Mapping[int, int], dead: int) -> None:
         self._journal = journal
         self._moments = {change: ends.get(change, dead) for change in journal}
         by_row: defaultdict[Row, list[tuple[int, int]]] = defaultdict(list)

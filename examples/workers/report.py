@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Verdict", "as_json", "progress", "show"]
 
-SENSIBLE: Final = 0.3
+SENSIBLE: Final = 0.1
 """The least hit rate of a cache that is worth having here; a run in which there is less has shown nothing."""
 
 
@@ -32,38 +32,38 @@ class Verdict:
     sentence: str
 
     @classmethod
-    def on(cls, alone: Figures, together: Figures) -> Verdict:
+    def on(cls, alone: Figures, bus: Figures, disk: Figures) -> Verdict:
         """Expect stale reads of workers that know nothing of each other, and none of those on a bus."""
-        if not together.is_sound:
-            return cls(passed=False, sentence=f"async-cache has failed, on the bus: {_findings(together)}.")
-        if alone.dirty:
-            return cls(passed=False, sentence=f"async-cache has failed, without a bus: {_findings(alone)}.")
+        passes = {"without a bus": alone, "on a bus": bus, "on a bus with a disk": disk}
+        for name, figures in passes.items():
+            if figures.dirty or (figures.stale and figures is not alone):
+                return cls(passed=False, sentence=f"async-cache has failed {name}: {_findings(figures)}.")
+        if not disk.from_disk:
+            return cls(passed=False, sentence="async-cache has failed: after the restart nothing came from the disk.")
         if not alone.stale:
             return cls(
                 passed=False,
                 sentence="The workers without a bus happened to show nothing stale, so this run proves nothing: let it "
                 "run for longer with --seconds.",
             )
-        for name, figures in (("without a bus", alone), ("on the bus", together)):
+        for name, figures in passes.items():
             if figures.hit_rate < SENSIBLE:
                 return cls(
                     passed=False,
-                    sentence=f"The caches {name} answered {figures.hit_rate:.1%} of the calls, which is less than "
-                    f"{SENSIBLE:.0%}, so this run proves nothing: let it run for longer with --seconds.",
+                    sentence=f"The caches {name} answered {figures.hit_rate:.1%} of the calls from memory, and below "
+                    f"{SENSIBLE:.0%} this run proves nothing: let it run for longer with --seconds.",
                 )
-        if not together.from_disk:
-            return cls(passed=False, sentence="After the restart nothing was answered from the entries on disk.")
         return cls(
             passed=True,
-            sentence=f"Four workers that know nothing of each other's changes: {_findings(alone)}. The same code on "
-            f"one bus, with one of the four killed in the middle of its work and all of them started again: not one of "
-            f"{together.reads:,} reads was stale, and {together.disk_rate:.0%} of what was missing in memory after the "
-            f"restart was still on disk.",
+            sentence=f"Four workers that hear nothing of each other, each with a cache: {_findings(alone)}. The same "
+            f"code on a bus: not one of {bus.reads + disk.reads:,} reads was stale, though one of the four was killed "
+            f"in the middle of its work. All were started again half-way, and with a disk behind their caches found "
+            f"{disk.disk_rate:.0%} of what they missed there.",
         )
 
 
 def show(passes: Mapping[str, Figures], verdict: Verdict) -> None:
-    """Print the figures of both passes side by side, and the verdict."""
+    """Print the figures of all passes side by side, and the verdict."""
     rows = {name: _cells(figures) for name, figures in passes.items()}
     labels = list(next(iter(rows.values())))
     if is_plain(sys.stdout):

@@ -1,7 +1,7 @@
 """One worker: a process with an event loop of its own, which serves the catalogue and changes it.
 
-It is told what to do on standard input, a line of JSON, and says ``ready`` once it could begin; the next line is when to
-stop. When its standard input ends, so does the process: nobody is left who would stop it.
+It is told what to do on standard input, a line of JSON, and says ``ready`` once it could begin; the next line is when
+to stop. When its standard input ends, so does the process: nobody is left who would stop it.
 """
 
 from __future__ import annotations
@@ -30,26 +30,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WORKERS: Final = 4
-SHARE: Final = replace(HABITS, visitors=HABITS.visitors // WORKERS, staff=HABITS.staff // WORKERS)
-"""The people of the first act, divided between the workers."""
+SHARE: Final = replace(
+    HABITS, visitors=HABITS.visitors // WORKERS, staff=HABITS.staff // WORKERS, staff_pause=4 * HABITS.staff_pause
+)
+"""The people of the first act, divided between the workers; the staff change something less often."""
 READY: Final = "ready"
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What workers share but the database: the folder in memory of their bus, and the file of their entries."""
+    """What workers share but the database."""
 
     memory: str
-    disk: str
+    """The folder of the bus."""
+    disk: str | None
+    """The file of the entries."""
     key: str
-    """What values in the file are signed with, in hexadecimal digits."""
+    """What the values in it are signed with, in hexadecimal digits."""
 
     async def begin(self, stack: AsyncExitStack) -> None:
         """Let the caches of this process be those of all workers."""
-        disk = await stack.enter_async_context(
-            cache.DiskBackend(self.disk, codec=PickleCodec(key=bytes.fromhex(self.key)))
-        )
-        cache.configure(bus=cache.SharedMemoryBus("workers", directory=self.memory), backup=disk)
+        cache.configure(bus=cache.SharedMemoryBus("workers", directory=self.memory))
+        if self.disk is not None:
+            codec = PickleCodec(key=bytes.fromhex(self.key))
+            cache.configure(backup=await stack.enter_async_context(cache.DiskBackend(self.disk, codec=codec)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Task:
         return cls(**told | {"sharing": told["sharing"] and Sharing(**told["sharing"])})
 
 
-class Shift(Pass):
+class LoggedPass(Pass):
     """The work of one worker: that of the first act, with the end of each mutation put down."""
 
     def __init__(self, catalogue: CachedCatalogue, log: Log, seed: str, until: float, habits: Habits) -> None:
@@ -90,10 +94,13 @@ async def work(task: Task, orders: asyncio.StreamReader) -> None:
         catalogue = CachedCatalogue(Shop(database, Partners(random.Random(task.seed), SHARE.unpublished)))
         stack.push_async_callback(cache.shutdown)
         print(READY, flush=True)
-        left = float(await orders.readline()) - time.monotonic()
+        until = await orders.readline()
+        if not until:
+            return
+        left = float(until) - time.monotonic()
         lifeline = asyncio.create_task(_end_with(orders), name="lifeline")
         stack.callback(lifeline.cancel)
-        await Shift(catalogue, log, task.seed, time.perf_counter() + left, SHARE).run()
+        await LoggedPass(catalogue, log, task.seed, time.perf_counter() + left, SHARE).run()
         log.flush()
 
 
@@ -116,7 +123,9 @@ async def main() -> None:
     orders = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    await work(Task.read(await orders.readline()), orders)
+    task = await orders.readline()
+    if task:
+        await work(Task.read(task), orders)
 
 
 if __name__ == "__main__":
