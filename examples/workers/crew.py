@@ -31,7 +31,7 @@ class Crew:
     """The processes of one crew; when it is left, none of them is alive."""
 
     def __init__(self) -> None:
-        self._processes: list[Process] = []
+        self._starting: list[asyncio.Task[Process]] = []
 
     async def work(self, tasks: Sequence[Task], seconds: float, *, kill: bool) -> tuple[int, int]:
         """Let them work; ``kill`` the last of them, as ``kill -9`` does, when the others stop.
@@ -42,8 +42,7 @@ class Crew:
             WorkerFailed: one of them did not start, or ended with an error.
 
         """
-        await asyncio.gather(*map(self._start, tasks))
-        processes = self._processes
+        processes = await asyncio.gather(*map(self._start, tasks))
         last = processes[-1] if kill else None
         began = time.monotonic_ns()
         until = began / 1e9 + seconds
@@ -52,26 +51,32 @@ class Crew:
         await asyncio.gather(*(_end(process, until if process is last else None) for process in processes))
         return began, time.monotonic_ns()
 
-    async def _start(self, task: Task) -> None:
+    async def _start(self, task: Task) -> Process:
         # In a session of its own: Ctrl-C is for the parent, who ends its workers then.
-        process = await asyncio.create_subprocess_exec(
+        start = asyncio.create_subprocess_exec(
             sys.executable, *COMMAND, stdin=PIPE, stdout=PIPE, start_new_session=True
         )
-        self._processes.append(process)
+        starting = asyncio.create_task(start)
+        self._starting.append(starting)
+        process = await asyncio.shield(starting)  # nobody would know of a process whose start was cancelled
         assert process.stdout is not None  # noqa: S101  # it was asked for
         _tell(process, json.dumps(asdict(task)))
         if (await process.stdout.readline()).decode().strip() != READY:
             raise WorkerFailed(f"a worker ended with status {await process.wait()} before it was ready")
+        return process
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for process in self._processes:
+        if self._starting:
+            await asyncio.wait(self._starting)
+        processes = [starting.result() for starting in self._starting if starting.exception() is None]
+        for process in processes:
             if process.returncode is None:
                 with suppress(ProcessLookupError):  # it has just ended, and asyncio has not heard of it yet
                     process.kill()
-        await asyncio.gather(*(process.wait() for process in self._processes))
+        await asyncio.gather(*(process.wait() for process in processes))
 
 
 def _tell(process: Process, line: str) -> None:

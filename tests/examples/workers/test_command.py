@@ -124,7 +124,7 @@ async def test_the_last_of_a_crew_is_killed_where_that_is_asked_for(monkeypatch:
     monkeypatch.setattr(crew, "COMMAND", stub("import sys", "from time import *", "sys.stdin.read()"))
     async with Crew() as only:
         began, gone = await only.work([TASK], seconds=0.001, kill=True)
-        assert [process.returncode for process in only._processes] == [-signal.SIGKILL]
+        assert [starting.result().returncode for starting in only._starting] == [-signal.SIGKILL]
     assert gone > began
 
 
@@ -139,7 +139,7 @@ async def test_no_worker_outlives_its_crew(monkeypatch: pytest.MonkeyPatch) -> N
 
     with pytest.raises(asyncio.CancelledError):
         await be_cancelled()
-    assert [process.returncode for process in left._processes] == [-signal.SIGKILL] * 2
+    assert [starting.result().returncode for starting in left._starting] == [-signal.SIGKILL] * 2
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "soon"])
