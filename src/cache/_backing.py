@@ -145,7 +145,7 @@ class Backing:
             value = self.envelope.decode(answer.value)
             if flight.undecided_in is not None:
                 names += tuple((flight.undecided_in, tag) for tag in flight.recipe.judge(value)[1])
-        except Exception as error:  # refused; or the user's own functions refuse what an older version has made
+        except Exception as error:  # noqa: BLE001 - refused; or the user's own functions refuse what an older version has made
             logger.debug("%s: %r", flight.title, error)
             self._refused += 1
             return None
