@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from cache import AsyncCache, cached
 from cache._backing import Backing
-from cache._bus import Bus
 from cache._protocols import CachedFunction
 from cache._share import Share, claim
 from cache._stable import encode
@@ -18,6 +17,7 @@ from cache._tier import Address, Moment, Record, Slice
 from cache.codec._envelope import Checksum
 from cache.testing import Race, Row, Source
 from tests.races.catalogue import end_quietly
+from tests.races.machine import Process
 
 _numbers = count()
 
@@ -185,21 +185,19 @@ class View:
 
 
 class PlayedBacking(Backing):
-    """Of several processes played in one, each counts what it hears of itself, and not what this one counts."""
+    """Of several processes played in one, each knows what its own bus tells it, and not what this one counts."""
 
     __slots__ = ()
 
     def _now(self) -> object:
         share = self.store.share
-        if share is None or not share.is_watched:
-            return super()._now()
-        return share.bus.mark()
+        return share.bus.mark() if share is not None and share.is_watched else None
 
 
 class Host:
     """A process that keeps entries on a shelf: its caches are called there as those of any other on the same."""
 
-    def __init__(self, race: Race, shelf: Shelf, bus: Bus | None = None) -> None:
+    def __init__(self, race: Race, shelf: Shelf, bus: Process | None = None) -> None:
         self.race = race
         self.name = f"host {next(_numbers)}"
         self.bus = bus
@@ -210,16 +208,16 @@ class Host:
         return {"clock": self.race.clock, "bus": self.bus, "backup": self.view, "namespace": self.name}
 
     def cache(self, name: str = "cache", **options: Any) -> AsyncCache:
-        return self._meet(AsyncCache(**{"name": name, **self.options(), **options}))
+        return self.meet(AsyncCache(**{"name": name, **self.options(), **options}))
 
-    def reader(self, users: Source, name: str = "get_user", **options: Any) -> CachedFunction[[int], Row]:
+    def reader(self, users: Source, *, quiet: bool = True, **options: Any) -> CachedFunction[[int], Row]:
         """The function that reads one user."""
 
-        @cached(name=name, **{**self.options(), **options})
+        @cached(name="get_user", **{**self.options(), **options})
         async def get_user(uid: int) -> Row:
             return await users.load(uid)
 
-        self._meet(get_user.cache)
+        self.meet(get_user.cache, quiet=quiet)
         return get_user
 
     def outer(
@@ -231,7 +229,7 @@ class Host:
         async def get_page(uid: int) -> tuple[str, Any]:
             return (name, await inner(uid))
 
-        self._meet(get_page.cache)
+        self.meet(get_page.cache)
         return get_page
 
     def shelve(self, of: Any, key: int, value: Any, *grounds: tuple[str, Hashable]) -> None:
@@ -252,11 +250,14 @@ class Host:
     def die(self) -> None:
         """Killed: nothing of what was on its way arrives, and nobody waits for it."""
         self.view.die()
+        if self.bus is not None:
+            self.bus.die()
         for cache in self.caches:
             cache._store.windows.clear()
             cache._namespace.windows.clear()
 
-    def _meet(self, cache: AsyncCache) -> AsyncCache:
+    def meet(self, cache: AsyncCache, *, quiet: bool = True) -> AsyncCache:
+        """The tags of all processes are the same, though in this one each has a namespace of its own."""
         space = cache._namespace
         if space.share is None or space.share.space != "#tags":
             claim((self.view,), "#tags", space)
@@ -265,5 +266,6 @@ class Host:
         if self.bus is not None and cache._loads.backing is not None:
             cache._loads.backing.__class__ = PlayedBacking
         self.caches.append(cache)
-        end_quietly(self.race, cache)
+        if quiet:
+            end_quietly(self.race, cache)
         return cache

@@ -107,7 +107,7 @@ def a_value_in_the_tier_and_a_wildcard(race: Race) -> None:
     async def get_user(uid: int, page: int = 0) -> Row:
         return await users.load(uid)
 
-    host._meet(get_user.cache)
+    host.meet(get_user.cache)
     host.shelve(get_user, 1, users.committed(1))
     race.read(get_user, 1)
     race.read(get_user, 1)
@@ -117,7 +117,7 @@ def a_value_in_the_tier_and_a_wildcard(race: Race) -> None:
 
 @scenario(small=False)
 def a_value_in_the_tier_and_a_commit_that_lands_after_its_error(race: Race) -> None:
-    users, host, get_user = one_user(race)
+    users, host, get_user = one_user(race, quiet=False)
     host.shelve(get_user, 1, users.committed(1))
 
     @invalidates(get_user)
@@ -146,6 +146,21 @@ def a_mutation_that_the_tier_refuses_and_one_that_it_does_not(race: Race) -> Non
     for _ in range(2):
         race.mutate(update_of(users, get_user), 1, expect=(Busy,))
     after_a_restart(race, host, get_user)
+
+
+@scenario(small=False)
+def a_mutation_of_which_the_tier_cannot_be_told(race: Race) -> None:
+    """It must not write: another process has the tier too, and goes by what it says."""
+    users = race.source("users")
+    shelf = Shelf()
+    first, second = Host(race, shelf), Host(race, shelf)
+    get_user, there = first.reader(users), second.reader(users)
+    first.shelve(get_user, 1, users.committed(1))
+    first.view.invalidate = lambda *_: asyncio.ensure_future(_refused(race))  # type: ignore[method-assign]  # busy
+
+    race.read(get_user, 1)
+    race.mutate(update_of(users, get_user), 1, expect=(Busy,))
+    after_a_restart(race, second, there)
 
 
 class Busy(Exception):
@@ -202,7 +217,7 @@ def a_page_in_the_tier_and_a_wildcard_of_what_it_was_computed_from(race: Race) -
     async def get_user(uid: int, page: int = 0) -> Row:
         return await users.load(uid)
 
-    host._meet(get_user.cache)
+    host.meet(get_user.cache)
     get_page = host.outer(get_user)
     host.shelve(get_page, 1, ("get_page", users.committed(1)), ("get_user", get_user.cache_key(1)))
     race.read(get_page, 1)
@@ -215,9 +230,7 @@ def a_page_in_the_tier_and_a_wildcard_of_what_it_was_computed_from(race: Race) -
 def a_page_in_the_tier_whose_tags_only_the_record_tells(race: Race) -> None:
     users, host, get_user, get_page = a_user_and_a_page(race, tags=lambda row, uid: (f"user:{uid}",))
     host.shelve(get_user, 1, users.committed(1), ("#tags", "user:1"))
-    host.shelve(
-        get_page, 1, ("get_page", users.committed(1)), ("get_user", get_user.cache_key(1)), ("#tags", "user:1")
-    )
+    host.shelve(get_page, 1, ("get_page", users.committed(1)), ("get_user", get_user.cache_key(1)), ("#tags", "user:1"))
     race.read(get_page, 1)
     race.read(get_page, 1)
     race.mutate(update_of(users, tags=("user:{uid}",), namespace=host.name), 1)
@@ -416,6 +429,22 @@ def threads_without_a_loop_and_a_tier(race: Race) -> None:
     after_a_restart(race, host, read)
 
 
+# -- several processes that know of each other by the tier alone ----------------------------------------------------
+
+
+@scenario(small=False, allow={"stale-after", "stale-commit"})
+def a_load_here_and_a_mutation_there_with_nothing_but_a_tier(race: Race) -> None:
+    """What is in memory here may be old; what is in the tier is not."""
+    users = race.source("users")
+    shelf = Shelf()
+    here, there = Host(race, shelf), Host(race, shelf)
+    get_user = here.reader(users)
+
+    race.actor(get_user, 1)
+    race.mutate(update_of(users, there.reader(users)), 1)
+    after_a_restart(race, here, get_user)
+
+
 # -- the end of a process ------------------------------------------------------------------------------------------
 
 
@@ -479,5 +508,3 @@ def a_process_dies_after_a_delete_that_it_has_awaited(race: Race) -> None:
     race.actor(update, 1)
     race.read(read, 1)
     after_a_restart(race, second, read)
-
-
