@@ -35,7 +35,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "MAK
 AT_ONCE = 2
 LIMIT = 3600.0  # seconds for one command; a test that hangs is ended much earlier
 COVERAGE = "build/coverage"
-FAST = ("tests/unit", "tests/spec")
+FAST = ("tests/unit", "tests/spec", "tests/contract")
 ADAPTERS = "src/agent_cache/integrations/[a-z]*.py"
 SUITE = (*FAST, "tests/docs", "tests/examples")
 

@@ -245,10 +245,9 @@ def _wrapped(tool: F, signature: Signature, through: Reading | Writing, mark: st
 
         @functools.wraps(tool)
         async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            with through.passing(args, kwargs):
-                async with aclosing(tool(*args, **kwargs)) as items:
-                    async for item in items:
-                        yield item
+            async with through.passing_async(args, kwargs), aclosing(tool(*args, **kwargs)) as items:
+                async for item in items:
+                    yield item
 
         wrapper = stream
     elif inspect.isgeneratorfunction(tool):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -118,6 +118,12 @@ class Reading:
         with self._lock:
             self._bypassed += 1
         yield
+
+    @asynccontextmanager
+    async def passing_async(self, args: Arguments, kwargs: dict[str, Any]) -> AsyncIterator[None]:
+        """The same around an asynchronous one."""
+        with self.passing(args, kwargs):
+            yield
 
     def _tell(self, call: ReadCall) -> None:
         """Tell those whom it concerns where the result goes, or that it goes nowhere."""

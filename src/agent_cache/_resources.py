@@ -161,9 +161,16 @@ def call_name(path: Path, call: Hashable) -> str:
     return f"call|{SEPARATOR.join(path)}|{label(call)}"
 
 
-def label(value: Hashable) -> str:
-    """A text that equal values have in common in every process; those without one have one in common."""
+def label(value: Any) -> str:
+    """A text that equal values have in common in every process.
+
+    What is equal to nothing but itself is found in this process alone; and all else that has no form that is the same
+    in every process has one label in common.
+    """
     try:
         return stable_key(value)
     except TypeError:
-        return "any"
+        kind: Any = type(value)
+        if kind is tuple:
+            return stable_key(tuple(map(label, value)))
+        return f"{id(value):x}" if kind.__eq__ is object.__eq__ else "any"

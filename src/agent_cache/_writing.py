@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
 from inspect import isawaitable, iscoroutine
 from types import TracebackType
@@ -29,6 +30,10 @@ logger = logging.getLogger("agent_cache")
 
 #: ``(args, kwargs)`` of the write tool to those of a read tool, or to a list of such pairs.
 KeyFn: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+
+
+#: The tags of each resource, and those of the user's own.
+ByResource: TypeAlias = "list[tuple[str, tuple[str, ...]]]"
 
 
 class Writing:
@@ -80,7 +85,7 @@ class Writing:
         if not call.arrive(call.key):
             return call.short_answer()
         try:
-            with self.covered(args, kwargs, call):
+            async with self.covering(args, kwargs, call):
                 value = run(*args, **kwargs)
                 if isawaitable(value):
                     value = await value
@@ -110,15 +115,47 @@ class Writing:
         with self.covered(args, kwargs):
             yield
 
+    @asynccontextmanager
+    async def passing_async(self, args: Arguments, kwargs: dict[str, Any]) -> AsyncIterator[None]:
+        """The same around an asynchronous one."""
+        Call(self.name, self.templates, current_session()).check()
+        async with self.covering(args, kwargs):
+            yield
+
     @contextmanager
     def covered(self, args: Arguments, kwargs: dict[str, Any], call: WriteCall | None = None) -> Iterator[None]:
         """From entry to exit, nothing that the write may change is kept or handed to newcomers."""
+        by_resource, window = self._mutation(args, kwargs)
+        try:
+            window.__enter__()
+        except TypeError as error:
+            error.add_note(f"{self.name} is a plain function, and was called by an event loop: make it an async def")
+            raise
+        with ExitStack() as stack:
+            stack.push(window)
+            stack.enter_context(self._running(by_resource, call))
+            yield
+
+    @asynccontextmanager
+    async def covering(
+        self, args: Arguments, kwargs: dict[str, Any], call: WriteCall | None = None
+    ) -> AsyncIterator[None]:
+        """The same for an asynchronous tool."""
+        by_resource, window = self._mutation(args, kwargs)
+        async with window:
+            with self._running(by_resource, call):
+                yield
+
+    def _mutation(self, args: Arguments, kwargs: dict[str, Any]) -> tuple[ByResource, Mutating | _Beside]:
         by_resource = self._tags(args, kwargs)
         with self._lock:
             self._writes += 1
         window = mutating(tags=[tag for _, tags in by_resource for tag in tags], linger=self.linger)
-        with writing(self.name, by_resource), ExitStack() as stack:
-            stack.enter_context(_Beside(window) if self.reads_itself else window)
+        return by_resource, _Beside(window) if self.reads_itself else window
+
+    @contextmanager
+    def _running(self, by_resource: ByResource, call: WriteCall | None) -> Iterator[None]:
+        with writing(self.name, by_resource):
             if call is None or self.reads_itself:
                 yield
                 return
@@ -140,7 +177,7 @@ class Writing:
 
     # -- what it changes ---------------------------------------------------------------------------------------
 
-    def _tags(self, args: Arguments, kwargs: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
+    def _tags(self, args: Arguments, kwargs: dict[str, Any]) -> ByResource:
         """The tags of each resource, and those of the user's own."""
         values = self.binding.values(args, kwargs)
         session = current_session()
@@ -291,3 +328,11 @@ class _Beside:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._context.run(self._window.__exit__, kind, error, traceback)
+
+    async def __aenter__(self) -> None:
+        await asyncio.create_task(self._window.__aenter__(), context=self._context)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.create_task(self._window.__aexit__(kind, error, traceback), context=self._context)

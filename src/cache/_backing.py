@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from cache._arguments import shown
 from cache._entry import NEVER
 from cache._key import ALL, ANY
-from cache._lease import Lease
+from cache._lease import DONE, Lease
 from cache._share import addresses_in, claimed, is_wildcard
 from cache._stable import decode, encode
 from cache._step import step
 from cache._store import Store
-from cache._tags import Names, SharedTag, Tag, epoch
+from cache._tags import Names, SharedTag, Truth, epoch
 from cache._tier import Address, Moment, Record, Tier
 from cache.codec import Codec, Envelope, Refused, Unencodable
 
@@ -54,15 +54,37 @@ class Kept(NamedTuple):
 class Backing:
     """The tier behind one cache, which is known there as its ``space``."""
 
-    __slots__ = ("_has_warned", "_hits", "_misses", "_refused", "_unencodable", "envelope", "space", "store", "tier")
+    __slots__ = (
+        "_codec_of",
+        "_envelope",
+        "_has_warned",
+        "_hits",
+        "_misses",
+        "_refused",
+        "_unencodable",
+        "space",
+        "store",
+        "tier",
+    )
 
-    def __init__(self, tier: Tier, space: str, store: Store, codec: Codec) -> None:
+    def __init__(self, tier: Tier, space: str, store: Store, codec_of: Callable[[], Codec]) -> None:
         self.tier = tier
         self.space = space
         self.store = store
-        self.envelope = Envelope(codec, space, compress_above=tier.compress_above)
+        self._codec_of = codec_of
+        self._envelope: Envelope | None = None
         self._has_warned = False
         self.reset_metrics()
+
+    @property
+    def envelope(self) -> Envelope:
+        """What is around the bytes of its values.
+
+        Made when it is first needed: an annotation may name what is defined below the function.
+        """
+        if self._envelope is None:
+            self._envelope = Envelope(self._codec_of(), self.space, compress_above=self.tier.compress_above)
+        return self._envelope
 
     def reset_metrics(self) -> None:
         """Count from zero again."""
@@ -100,44 +122,44 @@ class Backing:
             pass
 
     def _converse(self, flights: Sequence[Flight]) -> Conversation:
-        for flight in flights:
-            flight.moment = None
-        anew = [flight for flight in flights if flight.anew]
+        without = [flight for flight in flights if flight.anew]
         sought = [flight for flight in flights if not flight.anew]
         for _ in range(TRIES):
             if not sought:
                 break
             before = self._now()
             answers = yield tuple([self.address(flight.key) for flight in sought])
-            again = []
-            for flight, answer in zip(sought, answers, strict=True):
-                if isinstance(answer, Moment):
-                    flight.moment = answer
-                    self._misses += 1
-                elif answer is not None and not self._land(flight, answer, before):
-                    again.append(flight)
-            sought = again
-        if anew or sought:
+            taken = [self._take(*pair, before) for pair in zip(sought, answers, strict=True)]
+            without += [flight for flight, took in zip(sought, taken, strict=True) if took is None]
+            sought = [flight for flight, took in zip(sought, taken, strict=True) if took is False]
+        without += sought
+        if without:
             (moment,) = yield ()
-            for flight in (*anew, *sought):
+            for flight in without:
                 flight.moment = moment if isinstance(moment, Moment) else None
 
-    def _land(self, flight: Flight, record: Record, before: object) -> bool:
-        """End a load with what the tier has; False if it cannot be used, or not without asking again."""
+    def _take(self, flight: Flight, answer: Record | Moment | None, before: object) -> bool | None:
+        """Use the answer for a load; None if it is of no use, False if it takes another."""
+        if not isinstance(answer, Record):
+            flight.moment = answer
+            self._misses += 1
+            return True
         try:
-            value = self.envelope.decode(record.value)
+            value = self.envelope.decode(answer.value)
         except Refused as refused:
             logger.debug("%s: %s", flight.title, refused)
             self._refused += 1
-            return False
+            return None
         with step:
-            rested = len(flight.tags)
-            if not self._rest_on(flight, record.grounds):
-                return False
-            if len(flight.tags) > rested and before != self._now():
+            if flight.state == DONE:  # nobody waits any more
+                return True
+            if not self._knows(answer, flight.names):
+                self._refused += 1
+                return None
+            if self._learn(flight, answer.grounds, before):
                 return False
         self._hits += 1
-        flight.land_kept(value, self._ttl(record))
+        flight.land_kept(value, self._ttl(answer))
         return True
 
     def _ttl(self, record: Record) -> float | None:
@@ -151,20 +173,38 @@ class Backing:
         # That of a bus that cannot be used is empty, and says nothing.
         return epoch.changes, share.bus.mark() or object()
 
-    def _rest_on(self, lease: Lease, grounds: Iterable[Address]) -> bool:
-        """Have a load rest on what a record rests on; False if some of it is not known in this process."""
-        tags: list[Tag] = []
-        covered = False
+    def _knows(self, record: Record, names: Iterable[Truth]) -> bool:
+        """Whether a record rests on all that the load knows of, and on nothing that this process does not know.
+
+        A function may have been given other tags since it was written.
+        """
+        wanted = addresses_in(self.tier, names)
+        if wanted is None or not set(wanted) <= set(record.grounds):
+            return False
+        return all(claimed(self.tier, space) is not None for space in {space for space, _ in record.grounds})
+
+    def _learn(self, lease: Lease, grounds: Iterable[Address], before: object) -> bool:
+        """Have a load rest on what a record rests on; whether it is to ask again, now that it knows of that.
+
+        So it is if it did not know all of it, and something may have been invalidated while it asked, or is about to
+        be; or if that cannot be told, because the other processes tell of it on another bus.
+        """
+        own = self.store.share
+        learned = covered = elsewhere = False
         for space, code in grounds:
             domain = claimed(self.tier, space)
-            if domain is None or domain.share is None:
-                return False
-            tags.append(domain.tag_at(domain.share, code))
-            covered = domain.is_covered_at(code) or covered
-        lease.adopt(tags)
+            share = None if domain is None else domain.share
+            if domain is None or share is None:
+                continue
+            tags, is_covered = domain.grounds_at(share, code)
+            if not all(map(lease.rests_on, tags)):
+                learned = True
+                elsewhere = elsewhere or (share.is_watched and (own is None or share.bus is not own.bus))
+            covered = covered or is_covered
+            lease.adopt(tags)
         if covered:
             lease.spoil()
-        return True
+        return learned and (covered or elsewhere or before != self._now())
 
     # -- after the loader --------------------------------------------------------------------------------------
 
@@ -195,18 +235,25 @@ class Backing:
         """Give the tier a value; one that has no bytes is not kept there."""
         data = self.encoded(value)
         if data is not None:
-            self.tier.write(
-                self._record(kept.address, data, kept.exp, kept.grounds), kept.moment, replaces=kept.replaces
-            )
+            record = self._record(kept.address, data, kept.exp, kept.grounds)
+            self.tier.write(record, kept.moment, replaces=kept.replaces)
+        elif kept.replaces:
+            self.tier.invalidate((kept.address,))
 
-    def assign(self, key: Hashable, value: Any, ttl: float | None, names: Names) -> Awaitable[None] | None:
-        """The same for a value that is true from now on, at once."""
+    def replaced(self, key: Hashable) -> None:
+        """The value of a key is another now, which the tier is not to keep: nor may it keep the one before."""
+        self.tier.invalidate((self.address(key),))
+
+    def assign(
+        self, key: Hashable, value: Any, ttl: float | None, names: Names, then: Callable[[], object] | None
+    ) -> Awaitable[None] | None:
+        """The same for a value that is true from now on, at once; ``then`` is called when the tier knows."""
         address, grounds = self.address(key), addresses_in(self.tier, names)
         data = None if ttl == 0 or grounds is None else self.encoded(value)
         if data is None or grounds is None:
-            return self.tier.invalidate((address,))
+            return self.tier.invalidate((address,), (), then)
         exp = NEVER if ttl is None else self.store.clock() + ttl
-        return self.tier.assign(self._record(address, data, exp, grounds))
+        return self.tier.assign(self._record(address, data, exp, grounds), then)
 
     def encoded(self, value: Any) -> bytes | None:
         """The bytes of a value; None if it has none, which is counted, and logged once."""
@@ -259,28 +306,28 @@ class Backing:
             return False
         store = self.store
         with step:
-            if key in store.data or store.is_full():
+            if key in store.data or store.is_full() or not self._knows(record, names):
                 return False
             lease = Lease(store, key, names)
             lease.start()
-            known = self._rest_on(lease, record.grounds)
-            stored = known and before == self._now() and lease.clean
+            doubtful = self._learn(lease, record.grounds, before)
+            stored = not doubtful and before == self._now() and lease.clean
             if stored:
                 store.finish(lease, value, self._ttl(record))
             lease.close()
         return stored
 
 
-def codec_of(tier: Tier, given: Codec | Callable[[Codec], Codec] | None, annotation: Any) -> Codec:
-    """How values that are annotated so become bytes in a tier, if nothing else was given."""
+def codec_of(tier: Tier, given: Codec | Callable[[Codec], Codec] | None, returned: Callable[[], Any]) -> Codec:
+    """How what is ``returned``, by its annotation, becomes bytes in a tier, if nothing else was given."""
     if given is not None and not callable(given):
         return given
     if tier.codec is not None:
-        own = tier.codec.typed(annotation)
+        own = tier.codec.typed(returned())
     else:
         from cache.codec import MsgspecCodec  # noqa: PLC0415 - it needs msgspec, which is an extra
 
-        own = MsgspecCodec(annotation)
+        own = MsgspecCodec(returned())
     return own if given is None else given(own)
 
 

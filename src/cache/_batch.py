@@ -203,6 +203,7 @@ class Batch(Flight):
         await backing.fetch(tuple(self.flights.values()))
         with step:
             self.flights = {key: flight for key, flight in self.flights.items() if flight.state != DONE}
+            self.above = dict[object, Lease]((flight, flight) for flight in self.flights.values())
         if not self.flights and self.state != DONE:
             self._release()
 

@@ -173,6 +173,7 @@ def load_plainly(load: Callable[[], Any]) -> Any:
 
 def fetch_blocking(loads: Loads, key: Hashable, recipe: ThreadRecipe) -> Any:
     """The value of ``key``, from its entry, from a load that may be joined, or from one in this thread."""
+    loads.store.code(key)  # refused before anybody else is concerned
     if _is_in_step():
         step.run(_count, loads.store)
         return _load_alone(loads.store, key, recipe.load)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, overload
 from weakref import WeakSet
@@ -41,7 +42,7 @@ from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
-from cache._share import Share, check_bus, check_tier, claim, configured, tell_tiers
+from cache._share import Share, again, change, check_bus, check_tier, claim, configured
 from cache._step import step
 from cache._store import Store
 from cache._tags import Names, named_namespace
@@ -73,6 +74,11 @@ def living() -> tuple[AsyncCache, ...]:
 
 def _no_function() -> None:
     """The cache is no function's."""
+
+
+def _anything() -> Any:
+    """What is in a cache that is no function's."""
+    return Any
 
 
 class Wrapped(Protocol):
@@ -203,8 +209,10 @@ class AsyncCache:
             self._namespace.join_with(bus, tier)
             self._store.join(Share(space, bus, tiers))
             if tier is not None:
-                codec = codec_of(tier, self._codec, Any if wrapped is None else wrapped.annotation())
-                self._loads.backing = Backing(tier, space, self._store, codec)
+                annotation = _anything if wrapped is None else wrapped.annotation
+                self._loads.backing = Backing(
+                    tier, space, self._store, partial(codec_of, tier, self._codec, annotation)
+                )
             if wrapped is not None:
                 wrapped.joined()
 
@@ -487,11 +495,14 @@ class AsyncCache:
         if switch.off:
             return Applied(False)
         ttl, backing = ttl_of(value), self._loads.backing
-        stored = step.run(self._store.assign, key, value, ttl, names)
-        if backing is None:
-            return Applied(stored)
-        # What a mutation keeps aside may still be refused; the tier hears of it when it is loaded.
-        told = backing.assign(key, value, ttl if stored else 0, names)
+        told = None
+        try:
+            if backing is not None:
+                # What a mutation keeps aside may still be refused: the tier hears of that when it is loaded.
+                own = bool(self._store.windows_on(key))
+                told = backing.assign(key, value, 0 if own else ttl, names, again([(self._store, key)]))
+        finally:
+            stored = step.run(self._store.assign, key, value, ttl, names)
         return Applied(stored, () if told is None else (told,))
 
     def delete(self, key: Hashable) -> Applied:
@@ -500,8 +511,7 @@ class AsyncCache:
         Takes effect before it returns. Truthy if an entry was dropped; deleting what is not there is no error.
         """
         check_key(key)
-        dropped = step.run(self._store.invalidate, key)
-        return Applied(dropped, tell_tiers([(self._store, key)]))
+        return Applied(*change([(self._store, key)], self._store.invalidate, key))
 
     def invalidate(self, *tags: str) -> Applied:
         """What rests on any of these tags, in all caches of the namespace, has changed.
@@ -510,13 +520,12 @@ class AsyncCache:
         was in use.
         """
         checked = check_some_tags(tags)
-        used = step.run(self._namespace.invalidate_each, checked)
-        return Applied(used, tell_tiers((self._namespace, tag) for tag in checked))
+        truths = [(self._namespace, tag) for tag in checked]
+        return Applied(*change(truths, self._namespace.invalidate_each, checked))
 
     def clear(self) -> Applied:
         """Everything has changed; the metrics begin anew. Truthy if there were entries."""
-        cleared = step.run(self._clear)
-        return Applied(cleared, tell_tiers([(self._store, ALL)]))
+        return Applied(*change([(self._store, ALL)], self._clear))
 
     def _clear(self) -> bool:
         cleared = self._store.invalidate_all()
@@ -601,7 +610,8 @@ class AsyncCache:
             TypeError: there is no tier.
 
         """
-        return await self._backing("load_from_backup").preload(self._names_of)
+        backing = self._backing("load_from_backup")
+        return 0 if switch.off else await backing.preload(self._names_of)
 
     def _backing(self, asked: str) -> Backing:
         backing = self._loads.backing

@@ -244,7 +244,7 @@ class Flight(Lease):
     def land(self, value: Any, ttl: float | None, tags: tuple[str, ...] = ()) -> None:
         """The load has a result."""
         waiters: dict[asyncio.Future[Any], None] = {}
-        backing, kept = self.loads.backing, None
+        backing, kept, replaced = self.loads.backing, None, False
         try:
             with step:
                 if self.state == DONE:
@@ -252,6 +252,7 @@ class Flight(Lease):
                 if tags:
                     self.decide(tags)
                 exp = self.loads.store.finish(self, value, ttl, replaces=self.anew)
+                replaced = self.anew and self.clean
                 if backing is not None and exp is not None:
                     kept = backing.note(self, exp)
                 waiters = self._conclude()
@@ -259,8 +260,12 @@ class Flight(Lease):
             for future in waiters:
                 if not future.done():
                     future.set_result(value)
-        if backing is not None and kept is not None:
+        if backing is None:
+            return
+        if kept is not None:
             backing.keep(kept, value)  # before anybody who has waited can change it
+        elif replaced:
+            backing.replaced(self.key)
 
     def fail(self, error: BaseException) -> None:
         """The load has failed: every waiter gets the very error, but for two that no future can pass on."""

@@ -58,7 +58,7 @@ class Lease:
     ``predecessor`` is the way back from a successor.
 
     ``watches`` says that something it rests on may be invalidated by other processes, of which it has to `hear`; and
-    ``mark`` is from when it began, for the tags that are computed from its result.
+    ``mark`` is from when it began, for the tags that are computed from its result; empty if it proves nothing.
     """
 
     __slots__ = (
@@ -164,7 +164,11 @@ class Lease:
         if share is not None and share.is_watched:
             self.watches = True
             self.mark = share.bus.mark()
-        if changing or namespace.is_changing_elsewhere(ANY):
+        elsewhere = namespace.is_changing_elsewhere(ANY)
+        if elsewhere:
+            # Any tag may be among those: its mutation may commit and die, and of that nobody would hear any more.
+            self.mark = b""
+        if changing or elsewhere:
             self.detach()
             self.chained = True
 
@@ -185,7 +189,9 @@ class Lease:
     def _is_unchanged(self, namespace: Namespace, name: Hashable) -> bool:
         """Whether no other process has invalidated this tag since the load began."""
         share = namespace.share
-        return share is None or not share.is_watched or share.bus.unchanged(self.mark, (share.slot(name),))
+        if share is None or not share.is_watched:
+            return True
+        return bool(self.mark) and share.bus.unchanged(self.mark, (share.slot(name),))
 
     def hear(self) -> None:
         """Learn what other processes have invalidated, of what it rests on or will; they do not tell."""
@@ -262,8 +268,12 @@ class Lease:
         """The load has read a stored value."""
         self.rest_on(() if entry.guard is None else entry.guard.tags, entry.exp, clock)
 
+    def rests_on(self, tag: Tag) -> bool:
+        """Whether its invalidation is heard of."""
+        return tag in self.tags or tag.home.known(ANY) in self.tags
+
     def _rest_on(self, tag: Tag) -> None:
-        if tag in self.tags or tag.home.known(ANY) in self.tags:
+        if self.rests_on(tag):
             return
         self.tags.add(tag)
         tag.readers.add(self)

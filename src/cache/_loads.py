@@ -120,6 +120,7 @@ class Loads:
         since a herd would have as many of them as there are callers.
         """
         loop = asyncio.get_running_loop()
+        self.store.code(key)  # refused before anybody else is concerned
         reader = current_frame()
         private = bool(switch.off) or (mutation.get() is not None and next(enclosing(), None) is not None)
         entry: Entry | None = None

@@ -7,7 +7,8 @@ them. A domain without a share belongs to this process alone.
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 from zlib import crc32
@@ -16,6 +17,7 @@ from cache._arguments import shown
 from cache._bus import Bus, alone
 from cache._key import ALL, ANY, WILDCARD
 from cache._stable import encode
+from cache._step import for_each, step
 from cache._tier import Address, Tier
 
 if TYPE_CHECKING:
@@ -76,14 +78,14 @@ class Share:
 
     def is_changing(self, name: Hashable) -> bool:
         """Whether a mutation in another process covers ``name``."""
-        return self.is_changing_at(encode(name))
-
-    def is_changing_at(self, code: bytes) -> bool:
-        """The same for a name that is known by its code."""
         if not self.is_watched:
             return False
-        slots = (self.bus.slot(self.space, code), self.everything)
-        return self.bus.is_changing((*slots, self.wildcards) if self.lacks_wildcards() else slots)
+        slots = [self.slot(name), self.everything]
+        return self.is_changing_in([*slots, self.wildcards] if self.lacks_wildcards() else slots)
+
+    def is_changing_in(self, slots: Sequence[int]) -> bool:
+        """The same for names that are known by their slots."""
+        return self.is_watched and self.bus.is_changing(slots)
 
     def __repr__(self) -> str:
         return f"<share {self.space!r} on {self.bus.name}>"
@@ -170,10 +172,11 @@ def addresses_in(tier: Tier, truths: Iterable[Truth]) -> tuple[Address, ...] | N
     return tuple(found)
 
 
-def tell_tiers(truths: Iterable[Truth]) -> tuple[Awaitable[None], ...]:
+def tell_tiers(truths: Iterable[Truth], then: Callable[[], object] | None = None) -> tuple[Awaitable[None], ...]:
     """Have all tiers forget what rests on these: begun when it returns, done when what it returns is.
 
-    In a thread without an event loop it waits itself, and there is nothing to wait for.
+    In a thread without an event loop it waits itself, and there is nothing to wait for. ``then`` is called, in
+    whatever thread, when a tier knows.
 
     Raises:
         CacheError: in such a thread, as `Tier.invalidate` does.
@@ -190,20 +193,58 @@ def tell_tiers(truths: Iterable[Truth]) -> tuple[Awaitable[None], ...]:
                 spaces.append(share.space)
             else:
                 addresses.append(Address(share.space, encode(name)))
-    asked = [tier.invalidate(addresses, spaces) for tier, (addresses, spaces) in told.items()]
-    return tuple(future for future in asked if future is not None)
+    futures: list[Awaitable[None]] = []
+
+    def tell(tier: Tier) -> None:
+        future = tier.invalidate(*told[tier], then)
+        if future is not None:
+            futures.append(future)
+
+    for_each(tell, iter(told))  # the others are told, too, if one cannot be
+    return tuple(futures)
+
+
+def change(truths: Sequence[Truth], act: Callable[..., object], *args: Any) -> tuple[bool, tuple[Awaitable[None], ...]]:
+    """A change that no mutation stands around: here and on the bus it has been made when this returns.
+
+    What it returns, and what is done when the tiers know. They are told first, so nobody here can ask one for what it
+    is about to forget; and where others may have, who have heard of the change on the bus and found what the tier had
+    not forgotten yet, they hear of it again.
+    """
+    if not have_tiers(truths):
+        return step.run(act, *args), ()
+    told: tuple[Awaitable[None], ...] = ()
+    try:
+        told = tell_tiers(truths, again(truths))
+    finally:
+        outcome = step.run(act, *args)
+    return outcome, told
+
+
+def again(truths: Sequence[Truth]) -> Callable[[], object] | None:
+    """To invalidate these once more, where there are other processes to hear of it."""
+    if not any(domain.share is not None and domain.share.is_watched for domain, _ in truths):
+        return None
+    return partial(step.run, _invalidate_all, truths)
+
+
+def _invalidate_all(truths: Sequence[Truth]) -> None:
+    for domain, name in truths:
+        domain.invalidate(name)
+
+
+def is_used(medium: object) -> bool:
+    """Whether there is a cache on this bus, or before this tier, or would be the next that is made."""
+    gc.collect()  # a cached function that nobody has any more is garbage of the kind that has to be collected
+    if medium in (configured.bus, configured.tier):
+        return True
+    return any(one is medium and not space.startswith("#") for one, space in tuple(_claimed.keys()))
 
 
 def used_tiers(share: Share) -> tuple[Tier, ...]:
-    """The tiers of a share, without those that were closed when the last cache before them had gone."""
+    """The tiers of a share, without those that were closed and have no cache before them any more."""
     if any(tier.closed for tier in share.tiers):
-        gc.collect()  # a cached function that nobody has any more is garbage of the kind that has to be collected
-        keys = tuple(_claimed.keys())
-        share.tiers = tuple(
-            tier
-            for tier in share.tiers
-            if not tier.closed or any(medium is tier and space[:1] != "#" for medium, space in keys)
-        )
+        share.tiers = tuple(tier for tier in share.tiers if not tier.closed or is_used(tier))
     return share.tiers
 
 

@@ -13,7 +13,7 @@ from cache._bus import Bus
 from cache._cache import AsyncCache, living
 from cache._key import ALL
 from cache._mutation import Linger, Mutating, check_linger
-from cache._share import check_bus, check_tier, configured, tell_tiers
+from cache._share import change, check_bus, check_tier, configured
 from cache._step import step
 from cache._tags import Truth, named_namespace, named_namespaces
 from cache._tier import Tier
@@ -77,8 +77,7 @@ def invalidate(*tags: str, namespace: str = "default") -> Applied:
     """What rests on any of these tags has changed, in all caches of ``namespace``: as `AsyncCache.invalidate`."""
     space = named_namespace(check_name(namespace, "namespace"))
     checked = check_some_tags(tags)
-    used = step.run(space.invalidate_each, checked)
-    return Applied(used, tell_tiers((space, tag) for tag in checked))
+    return Applied(*change([(space, tag) for tag in checked], space.invalidate_each, checked))
 
 
 def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | None = DEFAULT) -> None:

@@ -32,12 +32,12 @@ DEPTH = 100
 #: Decimals beyond this power of ten are refused: written out they would fill the memory.
 LARGEST_POWER = 5_000
 
-_FIRST: Final = datetime.min
+_FIRST: Final = datetime.min  # noqa: DTZ901 - what the clocks of all zones begin with
 #: A module by these names is the program, which has another name in every other process.
 _PROGRAM = ("__main__", "__mp_main__")
 #: Where the sentinels that are names are to be found, by their labels.
-_SENTINELS = {sentinel.label: sentinel for sentinel in (ALL, ANY, WILDCARD)}
-_SENTINEL_CODES = {sentinel: b"*" + sentinel.label.encode() for sentinel in (ALL, ANY, WILDCARD)}
+_SENTINELS: dict[str, Sentinel] = {sentinel.label: sentinel for sentinel in (ALL, ANY, WILDCARD)}
+_OF_SENTINEL: dict[Sentinel, bytes] = {sentinel: b"*" + label.encode() for label, sentinel in _SENTINELS.items()}
 
 
 class _Refused(Exception):
@@ -58,20 +58,22 @@ def encode(name: Hashable) -> bytes:
             return _of_str(name, 0)
     if type(name) is int:
         return b"i%x" % name
-    if type(name) is Sentinel and name in _SENTINEL_CODES:
-        return _SENTINEL_CODES[name]
+    if type(name) is Sentinel and name in _OF_SENTINEL:
+        return _OF_SENTINEL[name]
     try:
         return _encode(name, 0)
     except _Refused as refused:
         part, reason = refused.args
     except RecursionError:
-        part, reason = name, "is nested too deep"
+        part, reason = name, "it is nested too deep"
     where = "" if part is name else f" in the key {shown(name)}"
-    raise TypeError(f"{shown(part)}{where} {reason}. {_remedy(part)}") from None
+    raise TypeError(
+        f"{shown(part)}{where} has no form that is the same in every process: {reason}. {_remedy(part)}"
+    ) from None
 
 
 def stable_key(key: Hashable) -> str:
-    """A text that equal keys have in common in every process, and that others have not; of 24 characters.
+    """A text of 24 characters that equal keys have in common in every process, and that others have not.
 
     Raises:
         TypeError: a part of the key has no form that is the same in every process.
@@ -149,7 +151,7 @@ def _encode(value: Any, depth: int) -> bytes:
 
 
 def _refuse(value: Any, _: int) -> bytes:
-    raise _Refused(value, f"is of type {type(value).__name__}, which has no form that is the same in every process")
+    raise _Refused(value, f"it is of type {type(value).__name__}")
 
 
 def _of_str(value: Any, _: int) -> bytes:
@@ -168,7 +170,7 @@ def _of_float(value: Any, _: int) -> bytes:
     if math.isfinite(value):
         return _of_ratio(*float.as_integer_ratio(value))
     if math.isnan(value):
-        raise _Refused(value, "is not equal to itself, so it has no form that is the same in every process")
+        raise _Refused(value, "it is not equal to itself")
     return b"f+" if value > 0 else b"f-"
 
 
@@ -176,7 +178,7 @@ def _of_decimal(value: Decimal, depth: int) -> bytes:
     if not value.is_finite():
         return _of_float(float(value), depth)
     if value and abs(value.adjusted()) + len(value.as_tuple().digits) > LARGEST_POWER:
-        raise _Refused(value, "is too long a number when it is written out, so it has no form for other processes")
+        raise _Refused(value, "written out it is too long a number")
     return _of_ratio(*Decimal.as_integer_ratio(value))
 
 
@@ -209,10 +211,10 @@ def _of_datetime(value: datetime, _: int) -> bytes:
     if offset is None:
         return b"D%x" % _microseconds(naive - _FIRST)
     if type(value.tzinfo) is not timezone and not _is_plain(value, naive):
-        raise _Refused(value, "is at a turn of the clocks of its zone, so it has no form that is the same everywhere")
+        raise _Refused(value, "it is at a turn of the clocks of its zone")
     moment = _microseconds(naive - _FIRST - offset)
     if not 0 <= moment <= _LAST:
-        raise _Refused(value, "is out of the range of UTC, so it has no form that is the same everywhere")
+        raise _Refused(value, "in UTC it is out of range")
     return b"M%x" % moment
 
 
@@ -228,7 +230,7 @@ def _is_plain(value: datetime, naive: datetime) -> bool:
 
 def _of_time(value: time, _: int) -> bytes:
     if value.utcoffset() is not None:
-        raise _Refused(value, "is of a zone, which has no form that is the same in every process")
+        raise _Refused(value, "it is a time of day of a zone")
     return b"T%x" % _microseconds(datetime.combine(date.min, time.replace(value, tzinfo=None)) - _FIRST)
 
 
@@ -241,7 +243,7 @@ def _microseconds(delta: timedelta) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
-_LAST: Final = _microseconds(datetime.max - datetime.min)
+_LAST: Final = _microseconds(datetime.max - datetime.min)  # noqa: DTZ901 - as above
 
 
 def _of_tuple(value: Any, depth: int) -> bytes:
@@ -250,7 +252,7 @@ def _of_tuple(value: Any, depth: int) -> bytes:
 
 def _of_frozenset(value: Any, depth: int) -> bytes:
     if depth >= DEPTH:
-        raise _Refused(value, f"is nested more than {DEPTH} deep")
+        raise _Refused(value, f"it is nested more than {DEPTH} deep")
     return b"z" + _joined(sorted([_encode(part, depth + 1) for part in frozenset.__iter__(value)]))
 
 
@@ -260,7 +262,7 @@ def _of_frozen(value: Frozen, depth: int) -> bytes:
 
 def _parts(value: object, parts: Iterable[Any], depth: int) -> bytes:
     if depth >= DEPTH:
-        raise _Refused(value, f"is nested more than {DEPTH} deep")
+        raise _Refused(value, f"it is nested more than {DEPTH} deep")
     return _joined([_encode(part, depth + 1) for part in parts])
 
 
@@ -271,7 +273,7 @@ def _joined(codes: Iterable[bytes]) -> bytes:
 def _of_enum(value: Enum, _: int) -> bytes:
     home = _address(type(value))
     if home is None:
-        raise _Refused(value, f"is of the enum {type(value).__qualname__}, which other processes cannot find by name")
+        raise _Refused(value, f"other processes cannot find its class {type(value).__qualname__} by that name")
     # A flag may be made of several, for which not every version of Python has a name.
     if isinstance(value, Flag):
         return b"G" + _joined((home, b"%x" % value._value_))
@@ -284,10 +286,10 @@ def _of_identity(value: Any, depth: int) -> bytes:
     if isinstance(value, type) and kind.__hash__ is type.__hash__:
         home = _address(value)
         if home is None:
-            raise _Refused(value, "is a class that other processes cannot find by its name")
+            raise _Refused(value, "other processes cannot find a class by that name")
         return b"k" + home
-    if kind is Sentinel and _SENTINELS.get(value.label) is value:
-        return b"*" + str.encode(value.label)
+    if kind is Sentinel and value in _OF_SENTINEL:
+        return _OF_SENTINEL[value]
     return _refuse(value, depth)
 
 
@@ -354,7 +356,7 @@ def _to_timedelta(data: bytes, _: int) -> timedelta:
 def _to_frozen(data: bytes, depth: int) -> Frozen:
     kind, parts = _separate(data, depth)
     if not isinstance(kind, type):
-        raise ValueError("it has no class where one belongs")
+        raise ValueError("it has no class where one belongs")  # noqa: TRY004 - it is the code that is wrong
     return Frozen(kind, parts)
 
 
@@ -371,7 +373,7 @@ def _to_flag(data: bytes, _: int) -> Any:
 def _enum(home: bytes) -> type[Enum]:
     kind = _class(home)
     if not issubclass(kind, Enum):
-        raise ValueError(f"{kind.__qualname__} is no enum")
+        raise ValueError(f"{kind.__qualname__} is no enum")  # noqa: TRY004 - it is the code that is wrong
     return kind
 
 
@@ -390,18 +392,13 @@ def _split(data: bytes) -> list[bytes]:
     start = 0
     while start < len(data):
         colon = data.index(b":", start)
-        if colon - start > _LONGEST_COUNT:
-            raise ValueError("a part of it is longer than the whole")
         end = colon + 1 + int(data[start:colon], 16)
-        if not colon < end <= len(data):
-            raise ValueError("a part of it is longer than the whole")
+        if end <= colon:
+            raise ValueError("a part of it is shorter than nothing")
         parts.append(data[colon + 1 : end])
         start = end
     return parts
 
-
-#: Digits of the length of a part.
-_LONGEST_COUNT = 16
 
 _READERS: dict[bytes, Callable[[bytes, int], Any]] = {
     b"s": lambda data, _: data.decode("utf-8", "surrogatepass"),

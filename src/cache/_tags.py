@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 from cache._key import ALL, ANY, WILDCARD
-from cache._share import Share, claim, configured
+from cache._share import Share, claim, configured, is_used, is_wildcard
 from cache._stable import encode
 from cache._step import step
 
@@ -121,9 +121,9 @@ class Domain:
 
     def join(self, share: Share) -> None:
         """From here on other processes know this domain; nothing that rested on it so far is good any longer."""
-        windows: dict[Hashable, list[Window]] = {
-            encode(window_name): windows for window_name, windows in self.windows.items()
-        }
+        windows = self.windows
+        if self.share is None:
+            windows = {encode(name): covering for name, covering in windows.items()}
         for tag in tuple(self.tags.values()):
             tag.kill()
         self.tags.clear()
@@ -158,10 +158,12 @@ class Domain:
             tag = self.tags[code] = SharedTag(self, share, name, code)
         return tag
 
-    def is_covered_at(self, code: bytes) -> bool:
-        """Whether a mutation, here or elsewhere, covers the name that has this code."""
-        here = bool(self.windows) and bool(self._current(code) or self._current(self.code(ALL)))
-        return here or (self.share is not None and self.share.is_changing_at(code))
+    def grounds_at(self, share: Share, code: bytes) -> tuple[list[Tag], bool]:
+        """What rests on the name of this code rests on; and whether a mutation, here or elsewhere, covers it."""
+        codes = (code, encode(ALL), encode(WILDCARD))
+        covered = any(self._current(each) for each in codes) if self.windows else False
+        tags = [self.tag_at(share, each) for each in codes]
+        return tags, covered or share.is_changing_in([tag.slot for tag in tags])
 
     def known(self, name: Hashable) -> Tag | None:
         """The tag of ``name``, if anything rests on it."""
@@ -172,11 +174,15 @@ class Domain:
         tags = self.tags
         if not tags:
             return False
-        tag, anything = tags.pop(self.code(name), None), tags.pop(self.code(ANY), None)
-        for doomed in (tag, anything):
+        tag = tags.pop(self.code(name), None)
+        for doomed in (tag, *[tags.pop(self.code(other), None) for other in (ANY, *self._implied(name))]):
             if doomed is not None:
                 doomed.kill()
         return tag is not None
+
+    def _implied(self, name: Hashable) -> tuple[Hashable, ...]:
+        """What changes with ``name`` for those who know their names by codes alone, and no wildcards."""
+        return () if self.share is None or not is_wildcard(name) else (WILDCARD,)
 
     def invalidate(self, name: Hashable) -> bool:
         """The truth of ``name`` has changed, or is about to. True if anything that rested on it was dropped."""
@@ -207,7 +213,8 @@ class Domain:
 
     def cover(self, name: Hashable, window: Window) -> None:
         """From now on ``window`` covers ``name``."""
-        self.windows.setdefault(self.code(name), []).append(window)
+        for covered in (name, *self._implied(name)):
+            self.windows.setdefault(self.code(covered), []).append(window)
 
     def changing(self) -> list[Hashable]:
         """What mutations cover now, by `code`."""
@@ -234,13 +241,13 @@ class Domain:
 
     def uncover(self, name: Hashable, window: Window) -> None:
         """``window`` covers ``name`` no more."""
-        code = self.code(name)
-        windows = self.windows.get(code, [])
-        rest = [other for other in windows if other is not window]
-        if rest:
-            self.windows[code] = rest
-        elif windows:
-            del self.windows[code]
+        for code in (self.code(name), *map(self.code, self._implied(name))):
+            windows = self.windows.get(code, [])
+            rest = [other for other in windows if other is not window]
+            if rest:
+                self.windows[code] = rest
+            elif windows:
+                del self.windows[code]
 
     def sweep(self) -> None:
         """Look at some of the lingering mutations, so that names that nobody asks for again do not pile up."""
@@ -299,7 +306,9 @@ class Namespace(Domain):
         """
         share = self.share
         had_bus, tiers = (None, ()) if share is None else (share.bus if share.is_watched else None, share.tiers)
-        if bus is not None and had_bus is not None and had_bus is not bus:
+        if bus is not None and had_bus not in (None, bus) and not is_used(had_bus):
+            had_bus = None
+        if bus is not None and had_bus not in (None, bus):
             raise ValueError(
                 f"the tags of the namespace {self.name!r} are on the bus {had_bus!r} and cannot be on {bus!r} as well: "
                 f"give the caches of one of the two another namespace="

@@ -6,7 +6,7 @@ by its `Address`: an entry, a tag, a wildcard. A *space* is all truths of one ca
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
@@ -118,20 +118,22 @@ class Tier(Protocol):
         """
         ...
 
-    def assign(self, record: Record) -> Future[None] | None:
+    def assign(self, record: Record, then: Callable[[], object] | None = None) -> Future[None] | None:
         """Invalidate an address at once, and store the value that is true from then on, as one.
 
         Done as `invalidate` is, and fails as that does.
         """
         ...
 
-    def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str] = ()) -> Future[None] | None:
+    def invalidate(
+        self, addresses: Sequence[Address], spaces: Sequence[str] = (), then: Callable[[], object] | None = None
+    ) -> Future[None] | None:
         """These truths, and all in these spaces, have changed: at once, in one transaction, in the order of calls.
 
         In an event loop it returns a future, which is done when no process can read any more what rests on them; its
-        error is logged if nobody asks for it. Without an event loop it waits for that, and returns None. Fails with
-        `CacheError` if it may not have become known to other processes. A tier that was given up, of which nothing is
-        served any more, is no error.
+        error is logged if nobody asks for it. ``then`` is called before, in whatever thread, also if it has failed.
+        Without an event loop it waits for that, and returns None. Fails with `CacheError` if it may not have become
+        known to other processes. A tier that was given up, of which nothing is served any more, is no error.
         """
         ...
 

@@ -702,6 +702,12 @@ def tags_computed_from_the_result_are_not_compared_with_the_mark() -> AbstractCo
     return patch.object(Lease, "_is_unchanged", lambda self, namespace, name: True)
 
 
+@mutant("a_computed_tag_changes_there_by_a_mutation_that_dies", shows="stuck")
+def tags_computed_from_the_result_may_be_changing_elsewhere_when_the_load_begins() -> AbstractContextManager[Any]:
+    original = Share.is_changing
+    return patch.object(Share, "is_changing", lambda self, name: name is not _key.ANY and original(self, name))
+
+
 @mutant("a_wildcard_that_only_the_other_process_knows", shows="stuck")
 def wildcards_of_other_processes_are_unknown() -> AbstractContextManager[Any]:
     return patch.object(Share, "lacks_wildcards", lambda self: False)

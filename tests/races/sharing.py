@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cache import AsyncLRU, cached, invalidates
+from cache import AsyncLRU, cached, invalidates, mutating
 from cache.testing import Race, Row
 from tests.races.catalogue import end_quietly, scenario, update_of
 from tests.races.machine import two_processes
@@ -149,6 +149,24 @@ def a_tag_computed_from_the_result_changes_there(race: Race) -> None:
     race.read(get_user, 1)
     race.read(get_user, 1)
     race.mutate(update_of(users, tags=("user:{uid}",), namespace=there.name), 1)
+
+
+@scenario(small=False)
+def a_computed_tag_changes_there_by_a_mutation_that_dies(race: Race) -> None:
+    users = race.source("users")
+    here, there = two_processes(race)
+    get_user = here.function(race, users, tags=lambda row, uid: (f"user:{uid}",))
+    cache = there.cache(race)
+
+    async def update(uid: int) -> None:
+        mutating(tags=(f"user:{uid}",), namespace=there.name).__enter__()
+        await users.write(uid)
+        there.die()
+        cache._namespace.windows.clear()
+
+    race.read(get_user, 1)
+    race.read(get_user, 1)
+    race.mutate(update, 1)
 
 
 @scenario(small=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from cache import AsyncCache, _codegen, cached
+from tests.races.machine import Machine
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -41,6 +43,20 @@ def _one_argument(**options: Any) -> Call:
 def _two_arguments(**options: Any) -> Call:
     call = cached(**options)(_load_two)
     return lambda: call(1, 2)
+
+
+def _on_a_bus(**options: Any) -> Call:
+    return _one_argument(namespace="of a bus", bus=Machine(time.monotonic).process(), name="load", **options)
+
+
+def _over_one_on_a_bus() -> Call:
+    inner = cached(namespace="of another bus", bus=Machine(time.monotonic).process(), name="load")(_load)
+
+    @cached()
+    async def outer(uid: int) -> int:
+        return await inner(uid)
+
+    return lambda: outer(1)
 
 
 def _keyword() -> Call:
@@ -114,6 +130,10 @@ VARIANTS: dict[str, Callable[[], Call]] = {
     "AsyncCache.peek": _core_peek,
     "AsyncCache.get": _core,
     "AsyncCache.get, ttl": lambda: _core(default_ttl=60),
+    "bus": _on_a_bus,
+    "bus, tags": lambda: _on_a_bus(tags=("user:{uid}",)),
+    "bus, ttl": lambda: _on_a_bus(ttl=60),
+    "no bus, over one on a bus": _over_one_on_a_bus,
 }
 
 MARKS: dict[str, dict[str, int]] = {
@@ -137,6 +157,10 @@ MARKS: dict[str, dict[str, int]] = {
         "AsyncCache.peek": 25,
         "AsyncCache.get": 29,
         "AsyncCache.get, ttl": 73,
+        "bus": 38,
+        "bus, tags": 38,
+        "bus, ttl": 46,
+        "no bus, over one on a bus": 63,
     },
     "3.12": {
         "one argument": 25,
@@ -158,6 +182,10 @@ MARKS: dict[str, dict[str, int]] = {
         "AsyncCache.peek": 24,
         "AsyncCache.get": 30,
         "AsyncCache.get, ttl": 79,
+        "bus": 39,
+        "bus, tags": 39,
+        "bus, ttl": 46,
+        "no bus, over one on a bus": 62,
     },
     "3.13": {
         "one argument": 27,
@@ -179,6 +207,10 @@ MARKS: dict[str, dict[str, int]] = {
         "AsyncCache.peek": 26,
         "AsyncCache.get": 32,
         "AsyncCache.get, ttl": 89,
+        "bus": 41,
+        "bus, tags": 41,
+        "bus, ttl": 48,
+        "no bus, over one on a bus": 65,
     },
 }
 

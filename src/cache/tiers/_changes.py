@@ -38,6 +38,7 @@ class Change:
     what: What
     waiter: Waiter
     deadline: float
+    then: Callable[[], object] | None
 
 
 class Changes:
@@ -61,22 +62,22 @@ class Changes:
         """Whether there is any of which the file does not know yet."""
         return bool(self._waiting)
 
-    def make(self, what: What) -> asyncio.Future[None] | None:
-        """Tell the file now; in an event loop return a future, without one wait."""
+    def make(self, what: What, then: Callable[[], object] | None = None) -> asyncio.Future[None] | None:
+        """Tell the file now; in an event loop return a future, without one wait. ``then`` comes before either ends."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             seat = Seat()
-            self._ask(what, seat)
+            self._ask(what, seat, then)
             seat.take()
             return None
         told = Told(self._path, loop=loop)
-        self._ask(what, Away(told))
+        self._ask(what, Away(told), then)
         return told
 
-    def _ask(self, what: What, waiter: Waiter) -> None:
+    def _ask(self, what: What, waiter: Waiter, then: Callable[[], object] | None) -> None:
         with self._lock:
-            self._waiting.append(Change(what, waiter, time.monotonic() + self._patience))
+            self._waiting.append(Change(what, waiter, time.monotonic() + self._patience, then))
         self._try()
 
     def _try(self) -> None:
@@ -108,6 +109,8 @@ class Changes:
                 if waits:
                     self._waiting.remove(change)
             if waits:
+                if change.then is not None:
+                    change.then()
                 change.waiter.give(result)
 
 

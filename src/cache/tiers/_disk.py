@@ -111,15 +111,17 @@ class DiskBackend:
         """
         self._behind.write((record, moment, replaces))
 
-    def assign(self, record: Record) -> asyncio.Future[None] | None:
+    def assign(self, record: Record, then: Callable[[], object] | None = None) -> asyncio.Future[None] | None:
         """Invalidate an address, and give it a value; when it is done, and how it fails, is as with `invalidate`."""
-        return self._changes.make(record)
+        return self._changes.make(record, then)
 
-    def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str] = ()) -> asyncio.Future[None] | None:
+    def invalidate(
+        self, addresses: Sequence[Address], spaces: Sequence[str] = (), then: Callable[[], object] | None = None
+    ) -> asyncio.Future[None] | None:
         """These truths, and all in these spaces, have changed, for every process and every later one.
 
-        In an event loop it returns a future, which is done when the file knows; a failure of which nobody asks is
-        logged. Without an event loop it waits, and returns None.
+        In an event loop it returns a future, which is done when the file knows, and ``then`` has been called, in
+        whatever thread; a failure of which nobody asks is logged. Without an event loop it waits, and returns None.
 
         Raises:
             FileBusy: another process has held the file for more than ``patience`` seconds; nothing was done.
@@ -127,7 +129,7 @@ class DiskBackend:
                 no error: nothing of it is served here any more.
 
         """
-        return self._changes.make((tuple(addresses), tuple(spaces)))
+        return self._changes.make((tuple(addresses), tuple(spaces)), then)
 
     async def flush(self) -> int:
         """Write what waits, keep to ``max_bytes``, and return how many records were stored since the last flush.

@@ -14,11 +14,11 @@ import platform
 import re
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Final, overload
 from zlib import crc32
 
@@ -125,8 +125,8 @@ class SharedMemoryBus:
         self._closed = False
         #: Files that were deleted, as long as others use them: their mutations cannot be seen elsewhere.
         self._former: list[StampFile] = []
-        self._use(StampFile(self.path))
-        with step.lock:
+        with step.lock:  # a fork in the middle of it would leave the child a descriptor that nobody knows
+            self._use(StampFile(self.path))
             _buses.add(self)
 
     def __repr__(self) -> str:
@@ -179,18 +179,14 @@ class SharedMemoryBus:
             first = [slot for slot in dict.fromkeys(slots) if slot not in counts]
             for slot in slots:
                 counts[slot] = counts.get(slot, 0) + 1
-            if file is not None:
-                try:
-                    file.hold(first)
-                except OSError as error:
-                    if file.is_current():
-                        self._uncover(slots)
-                        raise self._refusal(error) from error
-                if not file.is_current():
-                    self._renew()
-            if self._file is None:
+            try:
+                if file is not None:
+                    self._hold(file, first)
+                if self._file is None:
+                    raise self._refusal(self._lost)  # noqa: TRY301 - whatever is raised, nothing stays covered
+            except BaseException:  # an interrupt, too: the mutation will not run
                 self._uncover(slots)
-                raise self._refusal(self._lost)
+                raise
 
     def end(self, slots: Sequence[int], linger: float) -> None:
         """The mutation covers these slots for ``linger`` seconds more. Never raises."""
@@ -198,7 +194,7 @@ class SharedMemoryBus:
             if not linger > 0:
                 self._uncover(slots)
                 return
-            item = (time.monotonic() + linger, next(self._order), tuple(slots))
+            item = (monotonic() + linger, next(self._order), tuple(slots))
             heapq.heappush(self._lingering, item)
             if self._thread is None:
                 self._start()
@@ -274,9 +270,18 @@ class SharedMemoryBus:
 
     def _opened(self) -> StampFile | None:
         """The file. One that was lost is looked for again, from time to time."""
-        if self._file is None and not self._closed and time.monotonic() >= self._retry:
+        if self._file is None and not self._closed and monotonic() >= self._retry:
             self._find()
         return self._file
+
+    def _hold(self, file: StampFile, slots: Sequence[int]) -> None:
+        try:
+            file.hold(slots)
+        except OSError as error:
+            if file.is_current():
+                raise self._refusal(error) from error
+        if not file.is_current():
+            self._renew()
 
     def _find(self) -> None:
         """Open the file at the path, and have in it what this process holds."""
@@ -315,12 +320,13 @@ class SharedMemoryBus:
                 self._lose(error)
                 return
             self._find()
-            self._sort_out()
+            if self._file is not None:
+                self._sort_out()  # and not otherwise: what is held in the old one is held nowhere else
 
     def _lose(self, error: BaseException) -> None:
         self._file = None
         self._stamps = Unordered()
-        self._retry = time.monotonic() + RETRY
+        self._retry = monotonic() + RETRY
         if self._lost is None:
             _tell(logging.WARNING, "%s. Nothing is cached that other processes could invalidate until it can.", error)
         self._lost = str(error)
@@ -373,7 +379,7 @@ class SharedMemoryBus:
     def _end_elapsed(self) -> float | None:
         """End what has lingered long enough; seconds until there is more, None if there is none."""
         with step:
-            now = time.monotonic()
+            now = monotonic()
             while self._lingering and self._lingering[0][0] <= now:
                 self._uncover(heapq.heappop(self._lingering)[2])
             if self._lingering:

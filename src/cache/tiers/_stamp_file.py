@@ -82,7 +82,7 @@ class StampFile:
             self._file = found.st_dev, found.st_ino
             try:
                 joined = self._join()
-            except BaseException:
+            except BaseException:  # an interrupt, too: half a member is none
                 self.close()
                 raise
             if joined:
@@ -132,7 +132,7 @@ class StampFile:
                 _lock(self._fd, fcntl.F_RDLCK, PRESENCE)
                 self._take_number()
                 self.hold(held)
-        except BaseException:
+        except BaseException:  # an interrupt, too: half a member is none
             self.close()
             raise
         finally:
