@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from itertools import count
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from cache import AsyncCache, cached
 from cache._backing import Backing
@@ -18,6 +18,9 @@ from cache.codec._envelope import Checksum
 from cache.testing import Race, Row, Source
 from tests.races.catalogue import end_quietly
 from tests.races.machine import Process
+
+#: What is called when the tier knows, in whatever order.
+Then: TypeAlias = Callable[[], object] | None
 
 _numbers = count()
 
@@ -91,10 +94,11 @@ class ByHeart:
 
 
 class Operation:
-    """Something that a process has asked of the shelf, and what came of it."""
+    """Something that a process has asked of the shelf, and what comes of it."""
 
-    def __init__(self, do: Callable[[], Any]) -> None:
+    def __init__(self, do: Callable[[], Any], then: Then) -> None:
         self.do = do
+        self.then = then
         self.result: Any = None
 
 
@@ -112,14 +116,16 @@ class View:
         self.asked: deque[Operation] = deque()
         self.tasks: set[asyncio.Task[Any]] = set()
 
-    def _ask(self, do: Callable[..., Any], *args: Any) -> Operation:
-        self.asked.append(Operation(lambda: do(*args)))
+    def _ask(self, do: Callable[..., Any], *args: Any, then: Then = None) -> Operation:
+        self.asked.append(Operation(lambda: do(*args), then))
         return self.asked[-1]
 
     def _done(self, operation: Operation) -> Any:
         while operation in self.asked:
             first = self.asked.popleft()
             first.result = first.do()
+            if first.then is not None:
+                first.then()
         return operation.result
 
     async def _answered(self, operation: Operation, name: str) -> Any:
@@ -154,11 +160,11 @@ class View:
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:
         self._soon(self._ask(self.shelf.write, record, moment, replaces), "stores")
 
-    def assign(self, record: Record) -> Any:
-        return self._soon(self._ask(self.shelf.assign, record), "is told of a value")
+    def assign(self, record: Record, then: Then = None) -> Any:
+        return self._soon(self._ask(self.shelf.assign, record, then=then), "is told of a value")
 
-    def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str] = ()) -> Any:
-        return self._soon(self._ask(self.shelf.invalidate, tuple(addresses), tuple(spaces)), "is told")
+    def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str] = (), then: Then = None) -> Any:
+        return self._soon(self._ask(self.shelf.invalidate, tuple(addresses), tuple(spaces), then=then), "is told")
 
     async def scan(self, space: str, after: int | None = None) -> tuple[Moment | None, Slice]:  # noqa: ARG002 - one
         found: tuple[Moment, Slice] = await self._answered(self._ask(self.shelf.scan, space), "is scanned")

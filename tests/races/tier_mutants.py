@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from cache import _backing, _cache, _mutation, _tags
+from cache import _backing, _mutation, _share, _tags
 from cache._backing import Backing
 from cache._flight import Flight
 from cache._lease import Lease
 from cache._mutation import Mutating
 from cache._store import Store
-from tests.races.mutants import mutant, nothing
+from tests.races.mutants import both, mutant, nothing
 from tests.races.shelf import PlayedBacking
 
 
@@ -44,14 +44,41 @@ def a_load_does_not_rest_on_what_its_record_rests_on() -> AbstractContextManager
     return patch.object(Lease, "adopt", nothing)
 
 
-@mutant("a_page_in_the_tier_and_a_mutation_of_what_it_was_computed_from", shows="stuck")
+@mutant("three_levels_of_which_the_middle_is_in_the_tier", shows="stuck")
 def a_record_rests_on_nothing() -> AbstractContextManager[Any]:
     return patch.object(Backing, "_grounds", told_of_nothing)
 
 
 @mutant("a_process_dies_there_after_its_commit_under_a_page", shows="stuck")
 def a_record_is_kept_although_another_process_is_changing_what_it_rests_on() -> AbstractContextManager[Any]:
-    return patch.object(_tags.Domain, "is_covered_at", lambda self, code: False)
+    return patch.object(_share.Share, "is_changing_in", lambda self, slots: False)
+
+
+@mutant("a_page_in_the_tier_and_a_mutation_there", shows="stale-commit")
+def a_record_is_handed_out_although_another_process_is_changing_what_it_rests_on() -> AbstractContextManager[Any]:
+    def learn(self: Backing, *args: Any) -> bool:
+        with patch.object(Lease, "spoil", nothing):
+            return original(self, *args)
+
+    original = Backing._learn
+    return both(
+        patch.object(Backing, "_learn", learn), patch.object(_share.Share, "is_changing_in", lambda self, slots: False)
+    )
+
+
+@mutant("a_page_in_the_tier_and_a_clear_of_what_it_was_computed_from", shows="stuck")
+def a_record_does_not_rest_on_the_spaces_of_its_grounds() -> AbstractContextManager[Any]:
+    def grounds_at(self: _tags.Domain, share: Any, code: bytes) -> Any:
+        tags, covered = original(self, share, code)
+        return tags[:1], covered
+
+    original = _tags.Domain.grounds_at
+    return patch.object(_tags.Domain, "grounds_at", grounds_at)
+
+
+@mutant("a_page_in_the_tier_and_a_wildcard_of_what_it_was_computed_from", shows="stuck")
+def a_record_does_not_go_with_the_wildcards_of_its_grounds() -> AbstractContextManager[Any]:
+    return patch.object(_tags.Domain, "_implied", told_of_nothing)
 
 
 # -- what is written ----------------------------------------------------------------------------------------------
@@ -127,12 +154,12 @@ def a_tier_is_not_told_after_the_body() -> AbstractContextManager[Any]:
 
 @mutant("a_delete_and_a_tier", shows="stuck")
 def a_tier_is_not_told_of_a_delete() -> AbstractContextManager[Any]:
-    return patch.object(_cache, "tell_tiers", told_of_nothing)
+    return patch.object(_share, "tell_tiers", told_of_nothing)
 
 
 @mutant("a_clear_and_a_tier", shows="stuck")
 def a_tier_is_not_told_of_a_clear() -> AbstractContextManager[Any]:
-    return patch.object(_cache, "tell_tiers", told_of_nothing)
+    return patch.object(_share, "tell_tiers", told_of_nothing)
 
 
 @mutant("a_set_and_a_tier", shows="stuck")
@@ -156,3 +183,8 @@ def a_space_does_not_go_with_its_wildcards() -> AbstractContextManager[Any]:
 
     original = _mutation.tell_tiers
     return patch.object(_mutation, "tell_tiers", tell)
+
+
+@mutant("a_value_in_the_tier_and_a_delete_there", shows="stuck")
+def other_processes_do_not_hear_again_when_the_tier_knows() -> AbstractContextManager[Any]:
+    return patch.object(_share, "again", nothing)
