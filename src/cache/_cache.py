@@ -6,9 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 from weakref import WeakSet
 
 from cache._applied import Applied
@@ -29,7 +28,7 @@ from cache._arguments import (
     check_ttl,
     shown,
 )
-from cache._backing import Backing, check_codec, codec_of
+from cache._backing import Backing
 from cache._batch import Batches, KeyRecipe
 from cache._blocking import ThreadRecipe, fetch_blocking
 from cache._bus import Bus
@@ -38,11 +37,12 @@ from cache._flight import Recipe
 from cache._key import ALL
 from cache._lease import current_frame, running
 from cache._loads import Loads, leave, switch
+from cache._membership import Membership
 from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
-from cache._share import Share, again, change, check_bus, check_tier, claim, configured
+from cache._share import again, change
 from cache._step import step
 from cache._store import Store
 from cache._tags import Names, named_namespace
@@ -70,23 +70,6 @@ def living() -> tuple[AsyncCache, ...]:
     """Every cache that is alive."""
     with step:  # others may be made meanwhile
         return tuple(_caches)
-
-
-def _no_function() -> None:
-    """The cache is no function's."""
-
-
-def _anything() -> Any:
-    """What is in a cache that is no function's."""
-    return Any
-
-
-class Wrapped(Protocol):
-    """What a cache asks of the function whose entries it holds."""
-
-    def space(self) -> str: ...
-    def annotation(self) -> Any: ...
-    def joined(self) -> None: ...
 
 
 class AsyncCache:
@@ -162,73 +145,10 @@ class AsyncCache:
         self._batches = Batches(self._loads, window / 1000, most)
         #: The names that rest in a key itself, beside those that a caller gives.
         self._implied: Callable[[Hashable, bool], Names] | None = None
-        #: The function whose entries these are, if there is one.
-        self._wrapped: Callable[[], Wrapped | None] = _no_function
-        self._shared_as = name
-        self._codec = check_codec(codec)
-        self._follow(bus, backup)
+        self._membership = Membership(self._loads, self._namespace, name, codec)
+        self._membership.join(bus, backup)
         with step:
             _caches.add(self)
-
-    # -- sharing -----------------------------------------------------------------------------------------------
-
-    def _follow(self, bus: Bus | Default | None, backup: Tier | Default | None) -> None:
-        """Be on this bus and before this tier; by default on those of the whole application, whatever they are."""
-        self._follows = (bus is DEFAULT, backup is DEFAULT)
-        bus, tier = None if bus is DEFAULT else check_bus(bus), None if backup is DEFAULT else check_tier(backup)
-        self._connect(configured.bus if self._follows[0] else bus, configured.tier if self._follows[1] else tier)
-
-    def _follow_configured(self) -> None:
-        share = self._store.share
-        bus = None if share is None or not share.is_watched else share.bus
-        tier = None if share is None or not share.tiers else share.tiers[0]
-        self._connect(
-            configured.bus or bus if self._follows[0] else bus, configured.tier or tier if self._follows[1] else tier
-        )
-
-    def _why_not(self, bus: Bus | None, tier: Tier | None) -> str | None:
-        """Why it cannot be on the bus and before the tier of the whole application; None if it can, or need not."""
-        if (bus is None or not self._follows[0]) and (tier is None or not self._follows[1]):
-            return None
-        try:
-            self._space()
-        except TypeError as error:
-            return f"{self.name}: {error}"
-        return None
-
-    def _connect(self, bus: Bus | None, tier: Tier | None) -> None:
-        if bus is None and tier is None:
-            return
-        tiers = () if tier is None else (tier,)
-        share = self._store.share
-        if share is not None and share.tiers == tiers and (share.bus if share.is_watched else None) is bus:
-            return
-        space, wrapped = self._space(), self._wrapped()
-        with step:
-            claim((bus, tier), space, self._store)
-            self._namespace.join_with(bus, tier)
-            self._store.join(Share(space, bus, tiers))
-            if tier is not None:
-                annotation = _anything if wrapped is None else wrapped.annotation
-                self._loads.backing = Backing(
-                    tier, space, self._store, partial(codec_of, tier, self._codec, annotation)
-                )
-            if wrapped is not None:
-                wrapped.joined()
-
-    def _space(self) -> str:
-        """What all processes call this cache."""
-        wrapped = self._wrapped()
-        if wrapped is not None:
-            return wrapped.space()
-        if self._shared_as is None:
-            raise TypeError(
-                "a cache without a name cannot be shared with other processes, or found after a restart: pass "
-                "name=..., the same in all of them, or keep it to this process with bus=None, backup=None"
-            )
-        if self._shared_as.startswith("#"):
-            raise TypeError(f"name={self._shared_as!r}: the name of a cache that is shared begins with anything but #")
-        return self._shared_as
 
     # -- reading -----------------------------------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ def cached(
             function, make_cache(name=name or name_of(function)), ttl_of=ttl_of, has_ttl=ttl is not None,
             tags=checked_tags, key=key, ignore=ignored, skip_args=skip_args, typed=typed, track=track, shared_as=name,
         )  # fmt: skip
-        wrapped.cache._follow(bus, backup)
+        wrapped.cache._membership.join(bus, backup)
         return wrapped.call
 
     make_cache(name=name)  # the options are checked when the decorator is made, not only when it finds its function

@@ -99,7 +99,7 @@ def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | N
     wanted = None if bus is DEFAULT else check_bus(bus)
     tier = None if backup is DEFAULT else check_tier(backup)
     caches = living()
-    refused = [why for cache in caches if (why := cache._why_not(wanted, tier)) is not None]
+    refused = [why for cache in caches if (why := cache._membership.why_not(wanted, tier)) is not None]
     if refused:
         raise TypeError("\n".join([f"{len(refused)} of {len(caches)} caches cannot be shared:", *refused]))
     with step:
@@ -110,7 +110,7 @@ def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | N
         for namespace in named_namespaces():
             namespace.join_with(configured.bus, configured.tier)
         for cache in caches:
-            cache._follow_configured()
+            cache._membership.follow()
 
 
 async def shutdown(timeout: float = 5.0) -> None:  # noqa: ASYNC109 - it bounds a wait, and cancels nothing

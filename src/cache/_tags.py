@@ -121,7 +121,7 @@ class Domain:
 
     def join(self, share: Share) -> None:
         """From here on other processes know this domain; nothing that rested on it so far is good any longer."""
-        windows = self.windows
+        windows: dict[Hashable, list[Window]] = dict(self.windows)
         if self.share is None:
             windows = {encode(name): covering for name, covering in windows.items()}
         for tag in tuple(self.tags.values()):

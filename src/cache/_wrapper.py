@@ -102,7 +102,7 @@ class Cached:
         globals_ = getattr(inspect.unwrap(function), "__globals__", {})
         self.call, calls.key, peek, self._bound, rebind = generate(shape, names, defaults, globals_)
         store.rebind = lambda data: rebind(_held(data))
-        cache._wrapped = weakref.ref(self)
+        cache._membership.wrapped = weakref.ref(self)
         calls.wrapper = self.call
         functools.update_wrapper(self.call, function)
         peek.__name__, peek.__qualname__ = "peek", f"{self.name}.peek"
@@ -131,10 +131,7 @@ class Cached:
                 f"leave it out with skip_args=1, make the key with key=..., or keep the cache to this process with "
                 f"bus=None, backup=None"
             )
-        space = self._shared_as or shared_name(self.function)
-        if space.startswith("#"):
-            raise TypeError(f"name={space!r}: the name of a cache that is shared begins with anything but #")
-        return space
+        return self._shared_as or shared_name(self.function)
 
     def annotation(self) -> Any:
         """What the function is annotated to return."""

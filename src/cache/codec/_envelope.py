@@ -107,7 +107,7 @@ class Envelope:
         if limit > _LONGEST:
             raise ValueError(f"limit={shown(limit)}: pass a number of bytes, {_LONGEST} or less")
         told = f"{check_name(name, 'name')}\0{codec.form}".encode("utf-8", "surrogatepass")
-        self.shape = hashlib.blake2b(told, digest_size=16).digest()
+        self.shape: bytes = hashlib.blake2b(told, digest_size=16).digest()
 
     def encode(self, value: Any) -> bytes:
         """The envelope of ``value``.

@@ -54,8 +54,8 @@ class MsgspecCodec:
 
     def __init__(self, annotation: Any = Any) -> None:
         forms = Forms()
-        self.form = forms.read(annotation).text
-        self.seal = Checksum()
+        self.form: str = forms.read(annotation).text
+        self.seal: Checksum = Checksum()
         self._records = list(forms.records.values())
         self._lowerings = _LOWERINGS | {
             record.kind: _lower_record(number, record) for number, record in enumerate(self._records)

@@ -58,8 +58,8 @@ class PickleCodec:
                     f"secrets.token_bytes(32) once gave"
                 )
         self._keys = keys
-        self.form = Forms().read(annotation).text
-        self.seal = Signature(keys)
+        self.form: str = Forms().read(annotation).text
+        self.seal: Signature = Signature(keys)
 
     def typed(self, annotation: Any) -> PickleCodec:
         """The same codec for a function that is annotated to return this."""

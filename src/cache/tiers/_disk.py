@@ -71,7 +71,7 @@ class DiskBackend:
         self.compress_above = compress_above
         self._patience = patience
         file = SqliteFile(path, max_bytes=max_bytes, now=clock, patience=min(patience, ATTEMPT))
-        self.path = file.path
+        self.path: str = file.path
         self._thread = thread = FileThread(file)
         self._tally = Tally(file.path)
         self._behind = Behind(thread, self._tally)

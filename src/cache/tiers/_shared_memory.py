@@ -106,7 +106,7 @@ class SharedMemoryBus:
             )
         folder = SHARED_MEMORY if directory is None else os.fspath(directory)
         self.name = name
-        self.path = f"{os.path.abspath(folder)}/async-cache.{os.geteuid()}.{name}"  # noqa: PTH100 - a string is wanted
+        self.path: str = f"{os.path.abspath(folder)}/async-cache.{os.geteuid()}.{name}"  # noqa: PTH100 - a string is wanted
         #: By slot, how many mutations of this process cover it, lingering ones included.
         self._counts: dict[int, int] = {}
         #: The bits that this process has declared, by their word.

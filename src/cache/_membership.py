@@ -1,0 +1,121 @@
+"""Membership: how a cache becomes known to other processes, on a bus and to a tier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from cache._arguments import DEFAULT, Default
+from cache._backing import Backing, check_codec, codec_of
+from cache._bus import Bus
+from cache._loads import Loads
+from cache._share import Share, check_bus, check_tier, claim, configured
+from cache._step import step
+from cache._tags import Namespace
+from cache._tier import Tier
+from cache.codec import Codec
+
+
+class Wrapped(Protocol):
+    """What is asked of the function whose entries a cache holds."""
+
+    def space(self) -> str: ...
+    def annotation(self) -> Any: ...
+    def joined(self) -> None: ...
+
+
+def no_function() -> None:
+    """The cache is no function's."""
+
+
+class Membership:
+    """Where a cache is known, and as what.
+
+    ``wrapped`` gives the function whose entries it holds, as long as there is one; ``name`` is what other processes
+    call a cache that is no function's, None if it has no name of its own.
+    """
+
+    __slots__ = ("_codec", "_follows_backup", "_follows_bus", "_loads", "_namespace", "name", "wrapped")
+
+    def __init__(
+        self, loads: Loads, namespace: Namespace, name: str | None, codec: Codec | Callable[[Codec], Codec] | None
+    ) -> None:
+        self._loads = loads
+        self._namespace = namespace
+        self.name = name
+        self.wrapped: Callable[[], Wrapped | None] = no_function
+        self._codec: Any = check_codec(codec)
+        self._follows_bus = self._follows_backup = False
+
+    def join(self, bus: Bus | Default | None, backup: Tier | Default | None) -> None:
+        """Be on this bus and before this tier; by default on those of the whole application, whatever they are."""
+        self._follows_bus, self._follows_backup = bus is DEFAULT, backup is DEFAULT
+        self._connect(
+            configured.bus if bus is DEFAULT else check_bus(bus),
+            configured.tier if backup is DEFAULT else check_tier(backup),
+        )
+
+    def follow(self) -> None:
+        """Go where the whole application has gone, unless something else was said of this cache."""
+        share = self._loads.store.share
+        bus = None if share is None or not share.is_watched else share.bus
+        tier = None if share is None or not share.tiers else share.tiers[0]
+        if self._follows_bus:
+            bus = configured.bus or bus
+        if self._follows_backup:
+            tier = configured.tier or tier
+        self._connect(bus, tier)
+
+    def why_not(self, bus: Bus | None, tier: Tier | None) -> str | None:
+        """Why it cannot go with the whole application to these; None if it can, or does not have to."""
+        if (bus is None or not self._follows_bus) and (tier is None or not self._follows_backup):
+            return None
+        try:
+            self._space()
+        except TypeError as error:
+            return f"{self._loads.store.name}: {error}"
+        return None
+
+    def _connect(self, bus: Bus | None, tier: Tier | None) -> None:
+        store = self._loads.store
+        tiers = () if tier is None else (tier,)
+        share = store.share
+        had: tuple[Bus | None, tuple[Tier, ...]] = (None, ())
+        if share is not None:
+            had = (share.bus if share.is_watched else None, share.tiers)
+        if had == (bus, tiers):
+            return
+        space, wrapped = self._space(), self.wrapped()
+        with step:
+            claim((bus, tier), space, store)
+            self._namespace.join_with(bus, tier)
+            store.join(Share(space, bus, tiers))
+            if tier is not None:
+                annotation = _anything if wrapped is None else wrapped.annotation
+                self._loads.backing = Backing(tier, space, store, partial(codec_of, tier, self._codec, annotation))
+            if wrapped is not None:
+                wrapped.joined()
+
+    def _space(self) -> str:
+        """What all processes call this cache.
+
+        Raises:
+            TypeError: it has no such name, or other processes could not know its keys.
+
+        """
+        wrapped = self.wrapped()
+        space = self.name if wrapped is None else wrapped.space()
+        if space is None:
+            raise TypeError(
+                "a cache without a name cannot be shared with other processes, or found after a restart: pass "
+                "name=..., the same in all of them, or keep it to this process with bus=None, backup=None"
+            )
+        if space.startswith("#"):
+            raise TypeError(f"name={space!r}: the name of a cache that is shared begins with anything but #")
+        return space
+
+
+def _anything() -> Any:
+    """What is in a cache that is no function's."""
+    return Any
