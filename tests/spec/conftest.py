@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cache import DiskBackend
 from cache.testing import FakeClock
+from tests.spec.backed import Open
 from tests.spec.steering import Elsewhere, ends_quiet
 
 
@@ -24,3 +28,22 @@ def elsewhere() -> Iterator[Elsewhere]:
     loop = Elsewhere()
     yield loop
     loop.stop()
+
+
+@pytest.fixture
+async def open_file(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Open]:
+    """Opens the one file of this test, as this process and others would; all are closed at the end."""
+    opened: list[DiskBackend] = []
+
+    def open_file(kind: type[DiskBackend] = DiskBackend, **options: Any) -> DiskBackend:
+        opened.append(kind(tmp_path / "cache.db", clock=clock, **options))
+        return opened[-1]
+
+    yield open_file
+    for backend in opened:
+        assert await backend.aclose()
+
+
+@pytest.fixture
+def disk(open_file: Open) -> DiskBackend:
+    return open_file()
