@@ -9,6 +9,7 @@ import pytest
 from cache import DiskBackend
 from cache.testing import FakeClock
 from tests.spec.backed import Open
+from tests.spec.sides import Side
 from tests.spec.steering import Elsewhere, ends_quiet
 
 
@@ -47,3 +48,12 @@ async def open_file(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Open]:
 @pytest.fixture
 def disk(open_file: Open) -> DiskBackend:
     return open_file()
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Iterator[tuple[Side, Side]]:
+    """This process, and what stands for another."""
+    both = Side(tmp_path), Side(tmp_path)
+    yield both
+    for side in both:
+        side.bus.close()

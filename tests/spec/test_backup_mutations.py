@@ -101,7 +101,9 @@ async def test_a_mutation_whose_end_cannot_be_told_keeps_its_outcome_and_is_logg
     assert await c.get("a", lambda: table.read("a")) == 1
 
 
-async def test_a_mutation_that_is_cancelled_while_the_tier_is_told_does_not_run(open_file: Open, tmp_path: Path) -> None:
+async def test_a_mutation_that_is_cancelled_while_the_tier_is_told_does_not_run(
+    open_file: Open, tmp_path: Path
+) -> None:
     table, disk = Table(), open_file(patience=60.0)
     c = AsyncCache(name="c", backup=disk)
     await c.get("a", lambda: table.read("a"))

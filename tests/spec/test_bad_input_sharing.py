@@ -38,7 +38,9 @@ async def test_the_one_is_not_the_other(disk: DiskBackend, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("medium", MEDIA, indirect=True)
 async def test_a_cache_that_is_shared_needs_a_name(medium: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match=r"a cache without a name cannot be shared .* pass name=.*bus=None, backup=None"):
+    with pytest.raises(
+        TypeError, match=r"a cache without a name cannot be shared .* pass name=.*bus=None, backup=None"
+    ):
         AsyncCache(**medium)
 
 
