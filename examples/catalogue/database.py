@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from examples.catalogue.ledger import Ledger, Row
+    from examples.catalogue.ledger import Row, Witness
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Transaction:
 class Database:
     """One SQLite file in WAL mode, where readers and the writer do not block each other."""
 
-    def __init__(self, path: Path, ledger: Ledger, readers: int = 4) -> None:
+    def __init__(self, path: Path, ledger: Witness, readers: int = 4) -> None:
         self._ledger = ledger
         self._readers = [Connection(path, f"reader-{number}") for number in range(readers)]
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
@@ -109,9 +109,9 @@ class Database:
         Whoever is cancelled during the COMMIT does not learn whether it happened; the ledger does.
         """
         async with self._writing:
-            transaction = Transaction(self._writer, self._ledger.next_change())
             try:
                 await self._writer.execute("BEGIN IMMEDIATE")
+                transaction = Transaction(self._writer, self._ledger.next_change())
                 yield transaction
                 await self._writer.run(lambda sqlite: self._commit(sqlite, transaction))
             except BaseException:  # cancellation included: the next writer must find the connection clean

@@ -12,7 +12,7 @@ import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +23,31 @@ class Row(NamedTuple):
 
     kind: str
     id: int
+
+
+class Witness(Protocol):
+    """Who is told of commits by the database, and of reads by those who read."""
+
+    @property
+    def latest(self) -> int:
+        """What it has to know of the moment at which a read begins."""
+        ...
+
+    def next_change(self) -> int:
+        """Number a transaction; asked by the holder of the write lock."""
+        ...
+
+    def announce(self, change: int) -> None:
+        """COMMIT is about to be executed."""
+        ...
+
+    def enter(self, change: int, rows: Iterable[Row]) -> None:
+        """COMMIT has returned."""
+        ...
+
+    def judge(self, versions: Mapping[Row, int], began: int) -> None:
+        """A read has ended, and had begun when ``latest`` was ``began``."""
+        ...
 
 
 @dataclass(slots=True)

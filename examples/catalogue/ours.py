@@ -3,6 +3,9 @@
 The reads are decorated, and so are the writes: each write says whom it concerns, and the cache does the rest.
 While a write runs, and in whatever way it ends, nothing that was read before its commit is kept or handed to
 a newcomer.
+
+With ``skip_args=1`` the pages are those of the shop, not of one object: were ``cache.configure`` given a bus, a write
+in any process of this machine would concern the pages of all of them.
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ class CachedCatalogue:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
 
-    @AsyncLRU(maxsize=PRODUCT_PAGES, tags=supplier_of)
+    @AsyncLRU(maxsize=PRODUCT_PAGES, skip_args=1, tags=supplier_of)
     async def product(self, product_id: int) -> Product:
         """The page of a product."""
         return await self._shop.product(product_id)
 
-    @AsyncLRU(maxsize=CATEGORY_PAGES, tags=("category:{category_id}",))
+    @AsyncLRU(maxsize=CATEGORY_PAGES, skip_args=1, tags=("category:{category_id}",))
     async def category(self, category_id: int) -> Category:
         """The page of a category.
 

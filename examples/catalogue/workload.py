@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from examples.catalogue.database import VERSIONS, Database
-from examples.catalogue.ledger import Ledger, Row
+from examples.catalogue.ledger import Ledger, Row, Witness
 from examples.catalogue.seed import CATEGORIES, PRODUCTS, SUPPLIERS
 from examples.catalogue.shop import MovedMeanwhile, Partners, PublishFailed, Shop
 
@@ -108,11 +108,14 @@ class Popularity:
 class Pass:
     """The same people with the same habits, whatever the catalogue is cached with."""
 
-    def __init__(self, catalogue: Catalogue, ledger: Ledger, seed: int, until: float) -> None:
+    def __init__(
+        self, catalogue: Catalogue, ledger: Witness, seed: int | str, until: float, habits: Habits = HABITS
+    ) -> None:
         self._catalogue = catalogue
         self._ledger = ledger
         self._seed = seed
         self._until = until
+        self._habits = habits
         self._products = Popularity(PRODUCTS)
         self._categories = Popularity(CATEGORIES)
         self.latencies: list[float] = []
@@ -121,22 +124,22 @@ class Pass:
     async def run(self) -> None:
         """Let everybody work until the time is over, and finish what they are doing."""
         async with asyncio.TaskGroup() as everybody:
-            for number in range(HABITS.visitors):
+            for number in range(self._habits.visitors):
                 everybody.create_task(self._visit(random.Random(f"{self._seed}/visitor/{number}")))
-            for number in range(HABITS.staff):
+            for number in range(self._habits.staff):
                 everybody.create_task(self._work(random.Random(f"{self._seed}/staff/{number}")))
 
     async def _visit(self, rng: random.Random) -> None:
-        while await self._pause(rng, HABITS.visitor_pause):
-            if rng.random() < HABITS.category_pages:
+        while await self._pause(rng, self._habits.visitor_pause):
+            if rng.random() < self._habits.category_pages:
                 await self._read(self._catalogue.category, *self._categories.draw(rng))
             else:
                 await self._read(self._catalogue.product, *self._products.draw(rng))
 
     async def _work(self, rng: random.Random) -> None:
-        while await self._pause(rng, HABITS.staff_pause):
+        while await self._pause(rng, self._habits.staff_pause):
             (product_id,) = self._products.draw(rng)
-            patience = rng.uniform(0.0005, 0.01) if rng.random() < HABITS.impatient else None
+            patience = rng.uniform(0.0005, 0.01) if rng.random() < self._habits.impatient else None
             try:
                 async with asyncio.timeout(patience):
                     await self._write(rng, product_id)
@@ -163,8 +166,8 @@ class Pass:
         if kind == "reprice":
             await self._catalogue.reprice(product_id, rng.randint(500, 50_000))
         elif kind == "order":
-            quantity = 1_000_000 if rng.random() < HABITS.too_large else 1
-            others = self._products.draw(rng, HABITS.ordered - 1)
+            quantity = 1_000_000 if rng.random() < self._habits.too_large else 1
+            others = self._products.draw(rng, self._habits.ordered - 1)
             await self._catalogue.order(dict.fromkeys((*others, product_id), quantity))
         elif kind == "move":
             page = await self._read(self._catalogue.product, product_id)

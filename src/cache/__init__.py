@@ -19,8 +19,9 @@ from cache._decorators import AsyncLRU, AsyncTTL, cached
 from cache._invalidators import AsyncLRUInvalidator, AsyncTTLInvalidator, invalidates
 from cache._mutation import Mutating
 from cache._protocols import CachedFunction
+from cache._shared_names import shared_name
 from cache._spanning import configure, invalidate, mutating, shutdown
-from cache._stable import shared_name, stable_key
+from cache._stable import stable_key
 from cache._tier import Tier
 from cache.errors import BusError, CacheCycleError, CacheError, LoadCancelled
 
@@ -38,6 +39,8 @@ __all__ = [
     "CacheError",
     "CachedFunction",
     "DiskBackend",
+    "FileBusy",
+    "FileClosed",
     "LoadCancelled",
     "Mutating",
     "SharedMemoryBus",
@@ -56,9 +59,15 @@ __all__ = [
 if TYPE_CHECKING:
     from cache.tiers._disk import DiskBackend
     from cache.tiers._shared_memory import SharedMemoryBus
+    from cache.tiers._sqlite_file import FileBusy, FileClosed
 
 #: What is loaded when it is first touched: not every program needs it.
-_LATER = {"DiskBackend": "cache.tiers._disk", "SharedMemoryBus": "cache.tiers._shared_memory"}
+_LATER = {
+    "DiskBackend": "cache.tiers._disk",
+    "FileBusy": "cache.tiers._sqlite_file",
+    "FileClosed": "cache.tiers._sqlite_file",
+    "SharedMemoryBus": "cache.tiers._shared_memory",
+}
 
 
 def __getattr__(name: str) -> Any:

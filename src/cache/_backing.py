@@ -1,9 +1,8 @@
 """Backing: one cache's way to the tier behind it.
 
 A load asks the tier before the loader, and gives it what the loader has returned, with all that it rests on. What the
-tier has is as good as what was loaded if nothing that it rests on was invalidated meanwhile; but what that is, the
-load learns only from the answer. So if anything at all was invalidated while it asked, it rests on what it has
-learned, and asks again.
+tier has is as good as what was loaded, if nothing that it rests on was invalidated meanwhile. But what that is, a load
+may learn from the answer alone; then it rests on that from there on, and asks again.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from cache._entry import NEVER
 from cache._key import ALL, ANY
 from cache._lease import DONE, Lease
 from cache._share import addresses_in, claimed, is_wildcard
-from cache._stable import decode, encode
+from cache._stable import encode
+from cache._stable_reading import decode
 from cache._step import step
 from cache._store import Store
-from cache._tags import Names, SharedTag, Truth, epoch
+from cache._tags import Names, SharedTag, Truth
 from cache._tier import Address, Moment, Record, Tier
 from cache.codec import Codec, Envelope, Refused, Unencodable
 
@@ -37,7 +37,7 @@ Conversation: TypeAlias = "Generator[Asked, Sequence[Record | Moment | None], No
 _ALL: Final = encode(ALL)
 _ANY: Final = encode(ANY)
 
-#: How often the tier is asked in all for what changes all the time.
+#: How often the tier is asked, at most, by a load that learns of something new from each answer.
 TRIES = 3
 
 
@@ -127,9 +127,8 @@ class Backing:
         for _ in range(TRIES):
             if not sought:
                 break
-            before = self._now()
             answers = yield tuple([self.address(flight.key) for flight in sought])
-            taken = [self._take(*pair, before) for pair in zip(sought, answers, strict=True)]
+            taken = list(map(self._take, sought, answers))
             without += [flight for flight, took in zip(sought, taken, strict=True) if took is None]
             sought = [flight for flight, took in zip(sought, taken, strict=True) if took is False]
         without += sought
@@ -138,8 +137,8 @@ class Backing:
             for flight in without:
                 flight.moment = moment if isinstance(moment, Moment) else None
 
-    def _take(self, flight: Flight, answer: Record | Moment | None, before: object) -> bool | None:
-        """Use the answer for a load; None if it is of no use, False if it takes another."""
+    def _take(self, flight: Flight, answer: Record | Moment | None) -> bool | None:
+        """Use the answer for a load; None if it is of no use, False if it has to be asked again."""
         if not isinstance(answer, Record):
             flight.moment = answer
             self._misses += 1
@@ -156,7 +155,7 @@ class Backing:
             if not self._knows(answer, flight.names):
                 self._refused += 1
                 return None
-            if self._learn(flight, answer.grounds, before):
+            if self._learn(flight, answer.grounds):
                 return False
         self._hits += 1
         flight.land_kept(value, self._ttl(answer))
@@ -164,14 +163,6 @@ class Backing:
 
     def _ttl(self, record: Record) -> float | None:
         return None if record.expires is None else max(0.0, record.expires - self.tier.clock())
-
-    def _now(self) -> object:
-        """Equal to an earlier one if nothing was invalidated since, by this process or any on the bus."""
-        share = self.store.share
-        if share is None or not share.is_watched:
-            return epoch.changes
-        # That of a bus that cannot be used is empty, and says nothing.
-        return epoch.changes, share.bus.mark() or object()
 
     def _knows(self, record: Record, names: Iterable[Truth]) -> bool:
         """Whether a record rests on all that the load knows of, and on nothing that this process does not know.
@@ -183,28 +174,25 @@ class Backing:
             return False
         return all(claimed(self.tier, space) is not None for space in {space for space, _ in record.grounds})
 
-    def _learn(self, lease: Lease, grounds: Iterable[Address], before: object) -> bool:
-        """Have a load rest on what a record rests on; whether it is to ask again, now that it knows of that.
+    def _learn(self, lease: Lease, grounds: Iterable[Address]) -> bool:
+        """Have a load rest on what a record rests on; whether it has heard of some of that only now.
 
-        So it is if it did not know all of it, and something may have been invalidated while it asked, or is about to
-        be; or if that cannot be told, because the other processes tell of it on another bus.
+        Then it may have been invalidated since the tier has answered, by this process or by another, which may even be
+        dead; so the tier has to be asked again.
         """
-        own = self.store.share
-        learned = covered = elsewhere = False
+        learned = covered = False
         for space, code in grounds:
             domain = claimed(self.tier, space)
             share = None if domain is None else domain.share
             if domain is None or share is None:
                 continue
             tags, is_covered = domain.grounds_at(share, code)
-            if not all(map(lease.rests_on, tags)):
-                learned = True
-                elsewhere = elsewhere or (share.is_watched and (own is None or share.bus is not own.bus))
+            learned = learned or not all(map(lease.rests_on, tags))
             covered = covered or is_covered
             lease.adopt(tags)
         if covered:
             lease.spoil()
-        return learned and (covered or elsewhere or before != self._now())
+        return learned
 
     # -- after the loader --------------------------------------------------------------------------------------
 
@@ -283,39 +271,59 @@ class Backing:
 
     async def preload(self, names_of: Callable[[Hashable], Names]) -> int:
         """Store what the tier has of this cache, those used last first, until it is full; how many were stored."""
-        after, count, tries = None, 0, TRIES
+        after, count = None, 0
         while True:
-            before = self._now()
-            _, (records, following) = await self.tier.scan(self.space, after)
-            stored = [self._preload(record, names_of, before) for record in records]
-            count += sum(stored)
-            tries -= 1
-            if before != self._now() and tries:  # what follows in this slice was true, and may no longer be
-                continue
-            if following is None or self.store.is_full():
+            _, (records, after) = await self.tier.scan(self.space, after)
+            count += await self._preload(records, names_of)
+            if after is None or self.store.is_full():
                 return count
-            after, tries = following, TRIES
 
-    def _preload(self, record: Record, names_of: Callable[[Hashable], Names], before: object) -> bool:
+    async def _preload(self, records: Iterable[Record], names_of: Callable[[Hashable], Names]) -> int:
+        """Of these, store what the tier still has when it is known what they rest on."""
+        leases: dict[Address, Lease] = {}
         try:
-            key, value = decode(record.address.key), self.envelope.decode(record.value)
+            for record in records:
+                lease = self._begin(record, names_of)
+                if lease is not None:
+                    leases[record.address] = lease
+            answers = await self.tier.read(tuple(leases))
+            return sum(map(self._restore, leases.values(), answers))
+        finally:
+            with step:
+                for lease in leases.values():
+                    lease.close()
+
+    def _begin(self, record: Record, names_of: Callable[[Hashable], Names]) -> Lease | None:
+        """Rest on what a record rests on; None if it cannot be used."""
+        try:
+            key = decode(record.address.key)
             names = names_of(key)
-        except (Refused, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             logger.debug("%s[%r]: %s", self.space, record.address.key, error)
+            self._refused += 1
+            return None
+        with step:
+            if key in self.store.data or self.store.is_full() or not self._knows(record, names):
+                return None
+            lease = Lease(self.store, key, names)
+            lease.start()
+            self._learn(lease, record.grounds)
+            return lease
+
+    def _restore(self, lease: Lease, answer: Record | Moment | None) -> bool:
+        if not isinstance(answer, Record):
+            return False
+        try:
+            value = self.envelope.decode(answer.value)
+        except Refused as refused:
+            logger.debug("%s[%r]: %s", self.space, lease.key, refused)
             self._refused += 1
             return False
         store = self.store
         with step:
-            if key in store.data or store.is_full() or not self._knows(record, names):
+            if lease.key in store.data or store.is_full() or self._learn(lease, answer.grounds):
                 return False
-            lease = Lease(store, key, names)
-            lease.start()
-            doubtful = self._learn(lease, record.grounds, before)
-            stored = not doubtful and before == self._now() and lease.clean
-            if stored:
-                store.finish(lease, value, self._ttl(record))
-            lease.close()
-        return stored
+            return store.finish(lease, value, self._ttl(answer)) is not None
 
 
 def codec_of(tier: Tier, given: Codec | Callable[[Codec], Codec] | None, returned: Callable[[], Any]) -> Codec:

@@ -33,6 +33,16 @@ class Bus(Protocol):
         """The stamps of the present; another object when all that was known is forgotten, and then the old differ."""
         ...
 
+    @property
+    def address(self) -> str:
+        """Where all who use it meet: two of one address tell the same to the same."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether its user has closed it."""
+        ...
+
     def slot(self, space: str, code: bytes) -> int:
         """The slot, above 0, of a truth; two may share one, and are then invalidated together."""
         ...
@@ -78,8 +88,9 @@ class Bus(Protocol):
 class Alone:
     """The bus of what no other process uses."""
 
-    name = "alone"
+    name = address = "alone"
     stamps: Stamps = (0,)
+    closed = False
 
     def slot(self, space: str, code: bytes) -> int:  # noqa: ARG002 - nobody else has any
         return 0

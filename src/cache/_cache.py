@@ -42,7 +42,7 @@ from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
-from cache._share import again, change
+from cache._share import change, check_told, cover
 from cache._step import step
 from cache._store import Store
 from cache._tags import Names, named_namespace
@@ -418,12 +418,21 @@ class AsyncCache:
         told = None
         try:
             if backing is not None:
-                # What a mutation keeps aside may still be refused: the tier hears of that when it is loaded.
-                own = bool(self._store.windows_on(key))
-                told = backing.assign(key, value, 0 if own else ttl, names, again([(self._store, key)]))
+                told = self._assign_behind(backing, key, value, ttl, names)
         finally:
             stored = step.run(self._store.assign, key, value, ttl, names)
+        check_told([(self._store, key)])
         return Applied(stored, () if told is None else (told,))
+
+    def _assign_behind(
+        self, backing: Backing, key: Hashable, value: Any, ttl: float | None, names: Names
+    ) -> Awaitable[None] | None:
+        """Set a value in the tier too, where no mutation covers it: what one keeps aside may still be refused."""
+        with step:
+            covered = self._store.is_covered(key, names)
+            # Who hears of it on the bus must not load what the tier has not forgotten yet.
+            uncover = cover([(self._store, key)])
+        return backing.assign(key, value, 0 if covered else ttl, names, uncover)
 
     def delete(self, key: Hashable) -> Applied:
         """``key`` has changed: drop its entry and what was computed from it, and store no load that began before.

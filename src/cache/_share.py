@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
-from zlib import crc32
 
 from cache._arguments import shown
 from cache._bus import Bus, alone
@@ -19,6 +18,7 @@ from cache._key import ALL, ANY, WILDCARD
 from cache._stable import encode
 from cache._step import for_each, step
 from cache._tier import Address, Tier
+from cache.errors import BusError
 
 if TYPE_CHECKING:
     from cache._tags import Domain, Truth
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _ALL: Final = encode(ALL)
 _ANY: Final = encode(ANY)
 _WILDCARD: Final = encode(WILDCARD)
+
+
+#: The kinds of wildcards that are told apart between processes are those over so many first components.
+KINDS: Final = 6
 
 
 class Share:
@@ -52,10 +56,12 @@ class Share:
         self.announced = 0
 
     def declare(self, at: tuple[int, ...]) -> None:
-        """Entries rest on the wildcards of this kind from now on."""
-        bit = 1 << (crc32(encode(at)) % 64)
-        self.bits |= bit
-        self.bus.declare(self.space, bit)
+        """Entries rest on the wildcards of this kind, over these components of keys, from now on."""
+        # One bit for each kind over the first six; the first bit, of no kind, for all others, which nobody then knows.
+        kind = sum(1 << i for i in at) if max(at) < KINDS else 0
+        if kind:
+            self.bits |= 1 << kind
+        self.bus.declare(self.space, 1 << kind)
 
     def lacks_wildcards(self) -> bool:
         """Whether another process may invalidate by a wildcard on which entries do not rest here."""
@@ -210,15 +216,31 @@ def change(truths: Sequence[Truth], act: Callable[..., object], *args: Any) -> t
     What it returns, and what is done when the tiers know. They are told first, so nobody here can ask one for what it
     is about to forget; and where others may have, who have heard of the change on the bus and found what the tier had
     not forgotten yet, they hear of it again.
+
+    Raises:
+        BusError: the bus was closed, so that others do not hear of it; it was made here.
+        CacheError: a tier could not be told, in a thread without an event loop; it was made here.
+
     """
-    if not have_tiers(truths):
-        return step.run(act, *args), ()
     told: tuple[Awaitable[None], ...] = ()
     try:
-        told = tell_tiers(truths, again(truths))
+        if have_tiers(truths):
+            told = tell_tiers(truths, again(truths))
     finally:
         outcome = step.run(act, *args)
+    check_told(truths)
     return outcome, told
+
+
+def check_told(truths: Iterable[Truth]) -> None:
+    """Refuse to have changed what others do not hear of, because this process has closed the bus."""
+    for domain, _ in truths:
+        share = domain.share
+        if share is not None and share.is_watched and share.bus.closed:
+            raise BusError(
+                f"{share.space} has changed here, and other processes were not told: the bus {share.bus.name!r} was "
+                f"closed by this one"
+            )
 
 
 def again(truths: Sequence[Truth]) -> Callable[[], object] | None:
@@ -231,6 +253,22 @@ def again(truths: Sequence[Truth]) -> Callable[[], object] | None:
 def _invalidate_all(truths: Sequence[Truth]) -> None:
     for domain, name in truths:
         domain.invalidate(name)
+
+
+def cover(truths: Sequence[Truth]) -> Callable[[], object] | None:
+    """Have other processes store nothing of these until what this returns is called; None if they are not told."""
+    covered = slots_by_bus(truths)
+    try:
+        for bus, slots in covered:
+            bus.begin(slots)
+    except BusError:
+        return None
+    return partial(step.run, _uncover, covered) if covered else None
+
+
+def _uncover(covered: Iterable[tuple[Bus, list[int]]]) -> None:
+    for bus, slots in covered:
+        bus.end(slots, 0.0)
 
 
 def is_used(medium: object) -> bool:

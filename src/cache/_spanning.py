@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Hashable, Iterable
 from typing import Any
@@ -98,10 +99,11 @@ def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | N
     """
     wanted = None if bus is DEFAULT else check_bus(bus)
     tier = None if backup is DEFAULT else check_tier(backup)
+    gc.collect()  # a cached function that nobody has any more is garbage of the kind that has to be collected
     caches = living()
     refused = [why for cache in caches if (why := cache._membership.why_not(wanted, tier)) is not None]
     if refused:
-        raise TypeError("\n".join([f"{len(refused)} of {len(caches)} caches cannot be shared:", *refused]))
+        raise TypeError("\n".join([f"{len(refused)} of {len(caches)} caches cannot be shared:", *sorted(refused)]))
     with step:
         if bus is not DEFAULT:
             configured.bus = wanted

@@ -12,35 +12,31 @@ a built-in type is encoded as a value of that type, whatever has its own is refu
 from __future__ import annotations
 
 import math
-import sys
-import types
 from collections.abc import Callable, Hashable, Iterable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
 from fractions import Fraction
 from hashlib import blake2b
-from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
 from cache._arguments import shown
 from cache._key import ALL, ANY, WILDCARD, Frozen, Sentinel, Token
+from cache._shared_names import address_of
 
 #: How deep tuples and frozensets may be nested.
 DEPTH = 100
 #: Decimals beyond this power of ten are refused: written out they would fill the memory.
 LARGEST_POWER = 5_000
 
-_FIRST: Final = datetime.min  # noqa: DTZ901 - what the clocks of all zones begin with
-#: A module by these names is the program, which has another name in every other process.
-_PROGRAM = ("__main__", "__mp_main__")
+FIRST: Final = datetime.min  # noqa: DTZ901 - what the clocks of all zones begin with
 #: Where the sentinels that are names are to be found, by their labels.
-_SENTINELS: dict[str, Sentinel] = {sentinel.label: sentinel for sentinel in (ALL, ANY, WILDCARD)}
-_OF_SENTINEL: dict[Sentinel, bytes] = {sentinel: b"*" + label.encode() for label, sentinel in _SENTINELS.items()}
+SENTINELS: dict[str, Sentinel] = {sentinel.label: sentinel for sentinel in (ALL, ANY, WILDCARD)}
+_OF_SENTINEL: dict[Sentinel, bytes] = {sentinel: b"*" + label.encode() for label, sentinel in SENTINELS.items()}
 
 
-class _Refused(Exception):
+class Unstable(Exception):
     """A part of a name has no code, and why."""
 
 
@@ -61,8 +57,8 @@ def encode(name: Hashable) -> bytes:
     if type(name) is Sentinel and name in _OF_SENTINEL:
         return _OF_SENTINEL[name]
     try:
-        return _encode(name, 0)
-    except _Refused as refused:
+        return encoded(name, 0)
+    except Unstable as refused:
         part, reason = refused.args
     except RecursionError:
         part, reason = name, "it is nested too deep"
@@ -82,48 +78,6 @@ def stable_key(key: Hashable) -> str:
     return blake2b(encode(key), digest_size=12).hexdigest()
 
 
-def decode(code: bytes) -> Hashable:
-    """A name that is equal to the one ``code`` was made of. Nothing is imported or called for it.
-
-    Raises:
-        ValueError: it is no code, or names a class that this process does not have.
-
-    """
-    try:
-        name: Hashable = _decode(code, 0)
-        if _encode(name, 0) == code:
-            return name
-    except (_Refused, RecursionError, ArithmeticError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{shown(code)} is not the code of a name: {error}") from error
-    raise ValueError(f"{shown(code)} is not the code of a name: it is not as it would be written")
-
-
-def shared_name(function: Callable[..., Any]) -> str:
-    """The name by which every process knows a function: that of its module and its own.
-
-    The program itself goes by the name by which it is imported elsewhere: that of ``python -m package.module``, or
-    of a script's file without its ending.
-
-    Raises:
-        TypeError: there is none, or many functions may have it.
-
-    """
-    module, qualname = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    remedy = "Give it a name of its own that is the same in every process, with name=..."
-    if not isinstance(module, str) or not isinstance(qualname, str):
-        raise TypeError(f"{shown(function)} has no name of its own by which other processes could know it. {remedy}")
-    for unnamed in ("<locals>", "<lambda>"):
-        if unnamed in qualname:
-            raise TypeError(
-                f"{module}.{qualname} is not known by that name: a function made inside another, or a lambda, may "
-                f"exist many times. {remedy}"
-            )
-    home = _shared_module(module)
-    if home is None:
-        raise TypeError(f"{module}.{qualname} was not defined in a file, so no other process knows it. {remedy}")
-    return f"{home}.{qualname}"
-
-
 def _remedy(part: object) -> str:
     if isinstance(part, Token):
         return (
@@ -136,7 +90,7 @@ def _remedy(part: object) -> str:
     )
 
 
-def _encode(value: Any, depth: int) -> bytes:
+def encoded(value: Any, depth: int) -> bytes:
     kind: Any = type(value)
     if kind is str:
         return _of_str(value, depth)
@@ -151,7 +105,7 @@ def _encode(value: Any, depth: int) -> bytes:
 
 
 def _refuse(value: Any, _: int) -> bytes:
-    raise _Refused(value, f"it is of type {type(value).__name__}")
+    raise Unstable(value, f"it is of type {type(value).__name__}")
 
 
 def _of_str(value: Any, _: int) -> bytes:
@@ -170,7 +124,7 @@ def _of_float(value: Any, _: int) -> bytes:
     if math.isfinite(value):
         return _of_ratio(*float.as_integer_ratio(value))
     if math.isnan(value):
-        raise _Refused(value, "it is not equal to itself")
+        raise Unstable(value, "it is not equal to itself")
     return b"f+" if value > 0 else b"f-"
 
 
@@ -178,7 +132,7 @@ def _of_decimal(value: Decimal, depth: int) -> bytes:
     if not value.is_finite():
         return _of_float(float(value), depth)
     if value and abs(value.adjusted()) + len(value.as_tuple().digits) > LARGEST_POWER:
-        raise _Refused(value, "written out it is too long a number")
+        raise Unstable(value, "written out it is too long a number")
     return _of_ratio(*Decimal.as_integer_ratio(value))
 
 
@@ -209,12 +163,12 @@ def _of_datetime(value: datetime, _: int) -> bytes:
     naive = datetime.combine(datetime.date(value), datetime.time(value))
     offset = value.utcoffset()
     if offset is None:
-        return b"D%x" % _microseconds(naive - _FIRST)
+        return b"D%x" % _microseconds(naive - FIRST)
     if type(value.tzinfo) is not timezone and not _is_plain(value, naive):
-        raise _Refused(value, "it is at a turn of the clocks of its zone")
-    moment = _microseconds(naive - _FIRST - offset)
+        raise Unstable(value, "it is at a turn of the clocks of its zone")
+    moment = _microseconds(naive - FIRST - offset)
     if not 0 <= moment <= _LAST:
-        raise _Refused(value, "in UTC it is out of range")
+        raise Unstable(value, "in UTC it is out of range")
     return b"M%x" % moment
 
 
@@ -230,8 +184,8 @@ def _is_plain(value: datetime, naive: datetime) -> bool:
 
 def _of_time(value: time, _: int) -> bytes:
     if value.utcoffset() is not None:
-        raise _Refused(value, "it is a time of day of a zone")
-    return b"T%x" % _microseconds(datetime.combine(date.min, time.replace(value, tzinfo=None)) - _FIRST)
+        raise Unstable(value, "it is a time of day of a zone")
+    return b"T%x" % _microseconds(datetime.combine(date.min, time.replace(value, tzinfo=None)) - FIRST)
 
 
 def _of_timedelta(value: timedelta, _: int) -> bytes:
@@ -252,8 +206,8 @@ def _of_tuple(value: Any, depth: int) -> bytes:
 
 def _of_frozenset(value: Any, depth: int) -> bytes:
     if depth >= DEPTH:
-        raise _Refused(value, f"it is nested more than {DEPTH} deep")
-    return b"z" + _joined(sorted([_encode(part, depth + 1) for part in frozenset.__iter__(value)]))
+        raise Unstable(value, f"it is nested more than {DEPTH} deep")
+    return b"z" + _joined(sorted([encoded(part, depth + 1) for part in frozenset.__iter__(value)]))
 
 
 def _of_frozen(value: Frozen, depth: int) -> bytes:
@@ -262,8 +216,8 @@ def _of_frozen(value: Frozen, depth: int) -> bytes:
 
 def _parts(value: object, parts: Iterable[Any], depth: int) -> bytes:
     if depth >= DEPTH:
-        raise _Refused(value, f"it is nested more than {DEPTH} deep")
-    return _joined([_encode(part, depth + 1) for part in parts])
+        raise Unstable(value, f"it is nested more than {DEPTH} deep")
+    return _joined([encoded(part, depth + 1) for part in parts])
 
 
 def _joined(codes: Iterable[bytes]) -> bytes:
@@ -271,9 +225,9 @@ def _joined(codes: Iterable[bytes]) -> bytes:
 
 
 def _of_enum(value: Enum, _: int) -> bytes:
-    home = _address(type(value))
+    home = address_of(type(value))
     if home is None:
-        raise _Refused(value, f"other processes cannot find its class {type(value).__qualname__} by that name")
+        raise Unstable(value, f"other processes cannot find its class {type(value).__qualname__} by that name")
     # A flag may be made of several, for which not every version of Python has a name.
     if isinstance(value, Flag):
         return b"G" + _joined((home, b"%x" % value._value_))
@@ -284,9 +238,9 @@ def _of_identity(value: Any, depth: int) -> bytes:
     """What is equal to nothing but itself has a code if every process finds it under the same name."""
     kind: Any = type(value)
     if isinstance(value, type) and kind.__hash__ is type.__hash__:
-        home = _address(value)
+        home = address_of(value)
         if home is None:
-            raise _Refused(value, "other processes cannot find a class by that name")
+            raise Unstable(value, "other processes cannot find a class by that name")
         return b"k" + home
     if kind is Sentinel and value in _OF_SENTINEL:
         return _OF_SENTINEL[value]
@@ -315,165 +269,3 @@ _FORMS: dict[tuple[object, object], Callable[[Any, int], bytes]] = {
         (Enum, _of_enum),
     )
 }
-
-
-def _decode(code: bytes, depth: int) -> Any:
-    form = _READERS.get(code[:1])
-    if form is None:
-        raise ValueError("it begins like none")
-    return form(code[1:], depth)
-
-
-def _to_float(data: bytes, _: int) -> float:
-    return {b"+": math.inf, b"-": -math.inf}[data]
-
-
-def _to_ratio(data: bytes, _: int) -> float | Fraction:
-    numerator, denominator = (int(part, 16) for part in data.split(b"/"))
-    ratio = Fraction(numerator, denominator)
-    try:
-        nearest = numerator / denominator
-    except OverflowError:
-        return ratio
-    return nearest if nearest.as_integer_ratio() == ratio.as_integer_ratio() else ratio
-
-
-def _to_complex(data: bytes, depth: int) -> complex:
-    real, imaginary = _separate(data, depth)
-    return complex(float(real), float(imaginary))
-
-
-def _to_datetime(data: bytes, _: int) -> datetime:
-    return _FIRST + timedelta(microseconds=int(data, 16))
-
-
-def _to_timedelta(data: bytes, _: int) -> timedelta:
-    # In whole numbers: a float would lose the last digits.
-    days, rest = divmod(int(data, 16), 86_400_000_000)
-    return timedelta(days, 0, rest)
-
-
-def _to_frozen(data: bytes, depth: int) -> Frozen:
-    kind, parts = _separate(data, depth)
-    if not isinstance(kind, type):
-        raise ValueError("it has no class where one belongs")  # noqa: TRY004 - it is the code that is wrong
-    return Frozen(kind, parts)
-
-
-def _to_enum(data: bytes, _: int) -> Any:
-    home, name = _split(data)
-    return vars(_enum(home))["_member_map_"][_decode(name, 0)]
-
-
-def _to_flag(data: bytes, _: int) -> Any:
-    home, value = _split(data)
-    return vars(_enum(home))["_value2member_map_"][int(value, 16)]
-
-
-def _enum(home: bytes) -> type[Enum]:
-    kind = _class(home)
-    if not issubclass(kind, Enum):
-        raise ValueError(f"{kind.__qualname__} is no enum")  # noqa: TRY004 - it is the code that is wrong
-    return kind
-
-
-def _to_sentinel(data: bytes, _: int) -> Any:
-    return _SENTINELS[data.decode()]
-
-
-def _separate(data: bytes, depth: int) -> list[Any]:
-    if depth >= DEPTH:
-        raise ValueError(f"it is nested more than {DEPTH} deep")
-    return [_decode(part, depth + 1) for part in _split(data)]
-
-
-def _split(data: bytes) -> list[bytes]:
-    parts = []
-    start = 0
-    while start < len(data):
-        colon = data.index(b":", start)
-        end = colon + 1 + int(data[start:colon], 16)
-        if end <= colon:
-            raise ValueError("a part of it is shorter than nothing")
-        parts.append(data[colon + 1 : end])
-        start = end
-    return parts
-
-
-_READERS: dict[bytes, Callable[[bytes, int], Any]] = {
-    b"s": lambda data, _: data.decode("utf-8", "surrogatepass"),
-    b"b": lambda data, _: data,
-    b"n": lambda _, __: None,
-    b"i": lambda data, _: int(data, 16),
-    b"q": _to_ratio,
-    b"f": _to_float,
-    b"c": _to_complex,
-    b"U": lambda data, _: UUID(int=int(data, 16)),
-    b"d": lambda data, _: date.fromordinal(int(data, 16)),
-    b"D": _to_datetime,
-    b"M": lambda data, depth: _to_datetime(data, depth).replace(tzinfo=UTC),
-    b"T": lambda data, depth: _to_datetime(data, depth).time(),
-    b"l": _to_timedelta,
-    b"t": lambda data, depth: tuple(_separate(data, depth)),
-    b"z": lambda data, depth: frozenset(_separate(data, depth)),
-    b"Z": _to_frozen,
-    b"E": _to_enum,
-    b"G": _to_flag,
-    b"k": lambda data, _: _class(data),
-    b"*": _to_sentinel,
-}
-
-
-def _shared_module(module: str) -> str | None:
-    """The name by which a module is imported in other processes; None if it is in no file."""
-    if module not in _PROGRAM:
-        return module
-    contents = _contents(module)
-    spec, file = contents.get("__spec__"), contents.get("__file__")
-    if spec is not None and spec.name not in _PROGRAM:
-        return str(spec.name)
-    if not isinstance(file, str):
-        return None
-    path = PurePath(file)
-    return path.stem if path.stem not in _PROGRAM else path.parent.stem
-
-
-def _contents(module: str) -> dict[str, Any]:
-    found = sys.modules.get(module)
-    return _attributes(types.ModuleType, found) if issubclass(type(found), types.ModuleType) else {}
-
-
-def _attributes(kind: type, holder: object) -> Any:
-    # Not by getattr: a module may load what it does not have, or itself, when it is asked for an attribute.
-    return kind.__dict__["__dict__"].__get__(holder)
-
-
-def _found(module: str, qualname: str) -> Any:
-    """What is in a module by that name, also if the module is the program; None if there is no such thing."""
-    if module not in sys.modules:
-        module = next((name for name in _PROGRAM if name in sys.modules and _shared_module(name) == module), module)
-    first, *rest = qualname.split(".")
-    found = _contents(module).get(first)
-    for name in rest:
-        found = _attributes(type, found).get(name) if issubclass(type(found), type) else None
-    return found
-
-
-def _address(kind: type) -> bytes | None:
-    """Where every process finds a class; None if this one does not find it there."""
-    if kind is types.NoneType:
-        return b"types NoneType"  # it does not know where it is to be found
-    module, qualname = kind.__module__, kind.__qualname__
-    home = _shared_module(module) if isinstance(module, str) else None
-    if home is None or _found(home, qualname) is not kind:
-        return None
-    return f"{home} {qualname}".encode("utf-8", "surrogatepass")
-
-
-def _class(home: bytes) -> type:
-    module, _, qualname = home.decode("utf-8", "surrogatepass").partition(" ")
-    found = _found(module, qualname)
-    meta: Any = type(found)
-    if not issubclass(meta, type) or meta.__hash__ is not type.__hash__:
-        raise ValueError(f"there is no class {module}.{qualname} in this process")
-    return found  # type: ignore[no-any-return]  # it is one

@@ -205,6 +205,11 @@ class Store(Keyspace):
             own[0].held[self, held.key] = held
         return False
 
+    def is_covered(self, key: Hashable, names: Names) -> bool:
+        """Whether a mutation, here or elsewhere, covers what a value of ``key`` rests on."""
+        truths = ((self, key), *names)
+        return any(domain.windows_on(name) or domain.is_changing_elsewhere(name) for domain, name in truths)
+
     def _tag_stamped(self, key: Hashable, stamp: int) -> Tag:
         """The tag of ``key``, alive only as long as this is its stamp, whatever it is at the moment."""
         tag = self.tag(key)

@@ -305,17 +305,18 @@ class Namespace(Domain):
 
         """
         share = self.share
-        had_bus, tiers = (None, ()) if share is None else (share.bus if share.is_watched else None, share.tiers)
-        if bus is not None and had_bus not in (None, bus) and not is_used(had_bus):
-            had_bus = None
-        if bus is not None and had_bus not in (None, bus):
-            raise ValueError(
-                f"the tags of the namespace {self.name!r} are on the bus {had_bus!r} and cannot be on {bus!r} as well: "
-                f"give the caches of one of the two another namespace="
-            )
-        wanted = had_bus or bus
+        had: Bus | None = None if share is None or not share.is_watched else share.bus
+        tiers = () if share is None else share.tiers
+        if bus is not None and had is not None and bus.address != had.address:
+            if is_used(had):
+                raise ValueError(
+                    f"the tags of the namespace {self.name!r} are on the bus {had!r} and cannot be on {bus!r} as well: "
+                    f"give the caches of one of the two another namespace="
+                )
+            had = None
+        wanted = had or bus
         tiers = tiers if tier is None or tier in tiers else (*tiers, tier)
-        if share is None or wanted is not had_bus or tiers != share.tiers:
+        if share is None or wanted is not had or tiers != share.tiers:
             share = Share(f"#{self.name}", wanted, tiers)
             claim((wanted, *tiers), share.space, self)
             self.join(share)

@@ -112,9 +112,9 @@ class Tier(Protocol):
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:
         """Store a value that was loaded since ``moment``, soon; it returns at once and never raises for the tier.
 
-        It is refused if anything it rests on was invalidated since. With ``replaces`` the value is another than the
-        one before, though nobody has invalidated that: if it is accepted, everything that rests on its address is
-        invalidated in the same transaction.
+        It is refused if anything it rests on was invalidated since, or if that is so long ago that nobody can tell.
+        With ``replaces`` the value is another than the one before, though nobody has invalidated that: if it is
+        accepted, everything that rests on its address is invalidated in the same transaction.
         """
         ...
 

@@ -22,7 +22,7 @@ from cache._key import ALL, UNHASHABLE, WILDCARD
 from cache._lease import frame, running
 from cache._loads import leave
 from cache._shards import Contents, Shards
-from cache._stable import shared_name
+from cache._shared_names import shared_name
 from cache._step import step
 from cache._tags import Names, epoch
 from cache._templates import Templates

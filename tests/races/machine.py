@@ -42,7 +42,7 @@ class Process:
     """A process: it is its bus, and what it has cached."""
 
     def __init__(self, machine: Machine) -> None:
-        self.name = f"process {next(_numbers)}"
+        self.name = self.address = f"process {next(_numbers)}"
         self.machine = machine
         self.stamps: Sequence[int] = machine.stamps
         self.covered: Counter[int] = Counter()
@@ -50,6 +50,8 @@ class Process:
         self.caches: WeakSet[AsyncCache] = WeakSet()
 
     # -- the bus -----------------------------------------------------------------------------------------------
+
+    closed = False
 
     def slot(self, space: str, code: bytes) -> int:
         return 1 + crc32(space.encode() + code) % SLOTS

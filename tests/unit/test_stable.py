@@ -24,7 +24,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cache._key import ALL, ANY, WILDCARD, Frozen, Sentinel, Token, freeze
-from cache._stable import DEPTH, decode, encode, shared_name
+from cache._shared_names import shared_name
+from cache._stable import DEPTH, encode
+from cache._stable_reading import decode
 from tests.unit import stable
 
 TOP = Path(__file__).resolve().parents[2]
@@ -455,7 +457,9 @@ def test_a_function_without_a_name_of_its_own_needs_one(function: Any) -> None:
 
 PROGRAM = """
 import enum
-from cache._stable import decode, encode, shared_name
+from cache._shared_names import shared_name
+from cache._stable import encode
+from cache._stable_reading import decode
 class Colour(enum.Enum):
     RED = 1
 def load(): ...
@@ -511,7 +515,7 @@ def test_what_a_spawned_process_calls_its_main_module_is_the_same(tmp_path: Path
 
 def test_what_was_typed_in_needs_a_name(tmp_path: Path) -> None:
     program = (
-        "from cache._stable import shared_name\n"
+        "from cache._shared_names import shared_name\n"
         "def load(): ...\n"
         "try: shared_name(load)\n"
         "except TypeError as error: print(error)"

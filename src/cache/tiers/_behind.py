@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cache._tier import Address
-from cache.tiers._file_thread import FileThread, Then
-from cache.tiers._sqlite_entries import Entries, Write, changes
+from cache.tiers._file_thread import FileThread
+from cache.tiers._file_worker import Then
+from cache.tiers._sqlite_entries import SLICE, Entries, Write, changes
 from cache.tiers._sqlite_file import Call, Failed, FileBusy
 from cache.tiers._tally import Tally
 
@@ -25,6 +26,8 @@ DELAY = 0.05
 PAUSE = 1.0
 #: Records that are written together.
 BATCH = 128
+#: For how many seconds a sweep rests after each round: a load that takes longer may be refused.
+REST = 60.0
 #: Records and bytes that may wait.
 MOST = 4096
 MOST_BYTES = 64 * 2**20
@@ -125,6 +128,8 @@ class Behind:
         self._held_up = False
         #: Whether room is being made, and whether something was written since that began.
         self._tidying = self._untidy = False
+        #: How many truths were invalidated that no sweep was made for.
+        self._marks = 0
 
     def __bool__(self) -> bool:
         """Whether anything waits or is being written."""
@@ -139,6 +144,12 @@ class Behind:
         """Have it written, some time, that these were used."""
         if self._waiting.use(addresses) >= USES and not self._under_way:
             self._send([])
+
+    def changed(self, count: int) -> None:
+        """So many truths were invalidated, in the thread of the file: now and then it has to be swept."""
+        self._marks += count
+        if self._marks >= SLICE and not self._tidying:
+            self._make_room()
 
     def let_pass(self, addresses: Sequence[Address]) -> None:
         """See to it that what was written to these is found by what is asked from now on, unless that would wait."""
@@ -162,7 +173,6 @@ class Behind:
             self.send()  # which drops them
 
     def _alarm(self) -> None:
-        self._held_up = False
         if not self._under_way:  # else what is under way goes on with it
             self._send(self._waiting.take())
 
@@ -204,8 +214,10 @@ class Behind:
         if isinstance(result, Failed):
             return  # there is another time, or no file to be tidied
         if call[0] is Entries.evict:
-            self._tidy(call if result else (Entries.sweep, (), {}))
-        elif self._untidy:
+            self._tidy(call if result else (Entries.sweep, (), {"rest": REST}))
+            return
+        self._marks = max(0, self._marks - SLICE)
+        if self._untidy or self._marks >= SLICE:
             self._make_room()
 
     def _count(self, one: int) -> None:

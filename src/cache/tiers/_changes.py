@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cache._tier import Address, Record
-from cache.tiers._file_thread import FileThread, Seat, Then, Waiter
+from cache.tiers._file_thread import FileThread
+from cache.tiers._file_worker import Seat, Then, Waiter
 from cache.tiers._sqlite_entries import Entries, changes
 from cache.tiers._sqlite_file import Failed, FileBusy, FileClosed
 
@@ -40,12 +41,19 @@ class Change:
     deadline: float
     then: Callable[[], object] | None
 
+    @property
+    def count(self) -> int:
+        """How many truths and spaces that is."""
+        return 1 if isinstance(self.what, Record) else len(self.what[0]) + len(self.what[1])
+
 
 class Changes:
     """The changes of which a file is being told."""
 
-    def __init__(self, thread: FileThread, path: str, patience: float) -> None:
+    def __init__(self, thread: FileThread, path: str, patience: float, changed: Callable[[int], None]) -> None:
         self._thread = thread
+        #: Told in the thread of the file how many truths have changed.
+        self._changed = changed
         self._path = path
         self._patience = patience
         self.forget()
@@ -55,6 +63,8 @@ class Changes:
         """Begin with nothing: a process that is forked tells the file itself of what has changed."""
         self._lock = threading.Lock()
         self._waiting: deque[Change] = deque()
+        #: Whether the thread was asked, and has not looked at what waits since.
+        self._asked = False
         #: Whether the first of them was tried and has to be tried again.
         self.held_up = False
 
@@ -78,29 +88,40 @@ class Changes:
     def _ask(self, what: What, waiter: Waiter, then: Callable[[], object] | None) -> None:
         with self._lock:
             self._waiting.append(Change(what, waiter, time.monotonic() + self._patience, then))
-        self._try()
+            # Not without the lock: what anybody asks for after this has to come after it in the thread, too.
+            self._asked = self._asked or self._post()
+            asked = self._asked
+        if not asked:
+            self._settle(self._look(), _verdict(self._thread.error()))
 
-    def _try(self) -> None:
-        if not self._thread.post((_make, (self._all,), {}), Then(self._made)):
-            self._settle(self._all(), _verdict(self._thread.error()))
+    def _post(self) -> bool:
+        return self._thread.post((_make, (self._look,), {}), Then(self._made))
 
-    def _all(self) -> list[Change]:
+    def _try_again(self) -> None:
+        if not self._post():
+            self._settle(self._look(), _verdict(self._thread.error()))
+
+    def _look(self) -> list[Change]:
+        """What waits; what comes later is asked for anew."""
         with self._lock:
+            self._asked = False
             return list(self._waiting)
 
     def _made(self, result: Any) -> None:
         if not isinstance(result, Failed):
             self.held_up = False
             self._settle(result, None)
+            self._changed(sum(change.count for change in result))
         elif isinstance(result.error, FileBusy):
             now = time.monotonic()
-            self._settle([each for each in self._all() if each.deadline <= now], _busy(self._path, self._patience))
+            late = [change for change in self._look() if change.deadline <= now]
+            self._settle(late, Failed(FileBusy(self._path, self._patience, result.error.reason)))
             self.held_up = bool(self._waiting)
             if self.held_up:
-                self._thread.set_alarm(PAUSE, self._try)
+                self._thread.set_alarm(PAUSE, self._try_again)
         else:
             self.held_up = False
-            self._settle(self._all(), _verdict(result.error))
+            self._settle(self._look(), _verdict(result.error))
 
     def _settle(self, settled: Iterable[Change], result: Failed | None) -> None:
         for change in settled:
@@ -135,7 +156,6 @@ class Told(asyncio.Future[None]):
 
     def __del__(self) -> None:
         if self._log_traceback:  # as asyncio keeps it: the error was not retrieved
-            self._log_traceback = False
             _log(self._path, self._exception)
 
 
@@ -172,7 +192,3 @@ def _log(path: str, error: BaseException | None) -> None:
 def _verdict(error: BaseException) -> Failed | None:
     """Of a file that was given up nothing is served any more, so there is nothing to invalidate."""
     return None if isinstance(error, FileClosed) and error.given_up else Failed(error)
-
-
-def _busy(path: str, patience: float) -> Failed:
-    return Failed(FileBusy(path, patience))

@@ -17,7 +17,8 @@ from cache._tier import Address, Moment, Record, Slice
 from cache.codec import Codec
 from cache.tiers._behind import Behind
 from cache.tiers._changes import Changes
-from cache.tiers._file_thread import FileThread, Seat
+from cache.tiers._file_thread import FileThread
+from cache.tiers._file_worker import Seat
 from cache.tiers._records import Usage
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import FileBusy, FileClosed, SqliteFile
@@ -65,6 +66,8 @@ class DiskBackend:
         _check_count("compress_above", compress_above, 0)
         _check_patience(patience)
         _check_codec(codec)
+        if not callable(clock):
+            raise TypeError(f"clock={clock!r} is no clock: give a callable that returns the seconds since the epoch")
         self.codec = codec
         self.clock = clock
         self._closed = False
@@ -75,7 +78,7 @@ class DiskBackend:
         self._thread = thread = FileThread(file)
         self._tally = Tally(file.path)
         self._behind = Behind(thread, self._tally)
-        self._changes = Changes(thread, file.path, patience)
+        self._changes = Changes(thread, file.path, patience, self._behind.changed)
         thread.when_forked(self._tally.forget_locks)
 
     def __repr__(self) -> str:
@@ -250,7 +253,8 @@ def _scan(entries: Entries, space: str, after: int | None) -> tuple[Moment, Slic
 def _check_path(path: object) -> None:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path={path!r} is no path: give a str or an os.PathLike, such as 'cache.db'")
-    if not isinstance(os.fspath(path), str) or not os.fspath(path):
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
         raise ValueError(f"path={path!r} names no file: give the path of one, such as 'cache.db'")
 
 

@@ -82,8 +82,9 @@ class SharedMemoryBus:
 
     All buses of one ``name`` (letters, digits, ``.``, ``_`` and ``-``, at most 100) are one. The file is
     ``async-cache.<uid>.<name>`` in ``directory``, by default ``/dev/shm``, takes half a megabyte and stays when the
-    last process has gone; it may be deleted at any time, which invalidates everything. Containers share it if they
-    share that folder. Linux only.
+    last process has gone. If it is deleted, each process notices at its next miss or mutation, drops everything and
+    goes on with a new one; until then its hits know nothing of processes that were begun since, so do not delete it
+    while it is used. Containers share it if they share that folder. Linux only.
 
     A bus may be used from any thread, and goes on working in forked processes.
 
@@ -141,6 +142,16 @@ class SharedMemoryBus:
         before is in it.
         """
         return self._stamps
+
+    @property
+    def address(self) -> str:
+        """The path of the file, which is the same for all who use it."""
+        return self.path
+
+    @property
+    def closed(self) -> bool:
+        """Whether its user has closed it, so that nobody hears of what it is told."""
+        return self._closed
 
     def slot(self, space: str, code: bytes) -> int:
         """The slot of a truth, the same in every process; others may have it too, and are then invalidated with it."""
@@ -293,9 +304,9 @@ class SharedMemoryBus:
     def _use(self, file: StampFile) -> None:
         slots = tuple(self._counts)
         file.hold(slots)
-        for word, bits in self._declared.items():
-            file.set_bits(word, bits)
-        if self._missed:
+        # Those who were here before did not know of these, and what they have loaded does not rest on them.
+        is_news = sum(file.set_bits(word, bits) for word, bits in self._declared.items())
+        if self._missed or is_news:
             file.stamp_all()
         elif slots:
             file.stamp(slots)

@@ -181,14 +181,24 @@ class Entries:
         return len(doomed)
 
     @changes
-    def sweep(self, limit: int = SLICE) -> bool:
+    def sweep(self, limit: int = SLICE, *, rest: float = 0.0) -> bool:
         """Look at the next ``limit`` entries and drop what can never be read again; True at the end of a round.
 
         To call it now and then keeps the file free of what was cleared or invalidated or has expired, and of old marks.
-        All who share the file go round together.
+        All who share the file go round together, and do not begin another round for ``rest`` seconds: a load that takes
+        less can be stored.
         """
         now = self._now()
-        rows = self._execute(SWEEP, (*self._marks.state("hand"), limit)).fetchall()
+        hand, rested = self._marks.state("hand, rested")
+        at_the_end = 0.0 <= now - rested < rest or self._look_at(hand, limit, now)
+        self._marks.forget(limit)
+        (free,) = self._execute("PRAGMA freelist_count").fetchone()
+        for _ in range(min(free, PAGES)):  # one by one: Python's module takes a single step of a row without columns
+            self._execute("PRAGMA incremental_vacuum(1)")
+        return at_the_end
+
+    def _look_at(self, hand: int, limit: int, now: float) -> bool:
+        rows = self._execute(SWEEP, (hand, limit)).fetchall()
         doomed = []
         for id_, begun, expires, grounds, space, key in rows:
             try:
@@ -201,13 +211,9 @@ class Entries:
         self._drop(doomed)
         at_the_end = len(rows) < limit
         if at_the_end:
-            self._marks.end_round()
+            self._marks.end_round(now)
         else:
             self._execute("UPDATE state SET hand = ?", (rows[-1][0],))
-        self._marks.forget(limit)
-        (free,) = self._execute("PRAGMA freelist_count").fetchone()
-        for _ in range(min(free, PAGES)):  # one by one: Python's module takes a single step of a row without columns
-            self._execute("PRAGMA incremental_vacuum(1)")
         return at_the_end
 
     def scan(self, spaces: Sequence[str] | None = None, after: int | None = None, limit: int = SLICE) -> Slice:

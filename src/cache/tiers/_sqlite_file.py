@@ -7,6 +7,7 @@ longer than is patient, whoever asked is told so.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -58,6 +59,10 @@ USELESS = frozenset(
 )
 
 
+#: What a process runs out of, for a while: with the file itself there is nothing wrong.
+SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
 class FileClosed(CacheError):
     """There is no file to ask: it was closed, or it was given up for a reason that was logged.
 
@@ -76,14 +81,20 @@ class FileClosed(CacheError):
 
 
 class FileBusy(CacheError):
-    """Another process has been writing to the file for longer than this one waits; nothing was done."""
+    """The file was not to be had for longer than this process waits; nothing was done.
 
-    def __init__(self, path: str, patience: float) -> None:
-        super().__init__(path, patience)
+    ``reason`` is None if another process has been writing to it, else what this process lacks.
+    """
+
+    def __init__(self, path: str, patience: float, reason: str | None = None) -> None:
+        super().__init__(path, patience, reason)
         self.path = path
         self.patience = patience
+        self.reason = reason
 
     def __str__(self) -> str:
+        if self.reason is not None:
+            return f"{self.path} cannot be opened now ({self.reason}), so nothing was done"
         return (
             f"{self.path} is being written by another process since more than {self.patience:g} s, so nothing was "
             f"done: it may be stopped, or share the file over a network"
@@ -223,6 +234,8 @@ class SqliteFile:
         """Make ready for another attempt, or raise `FileBusy` or `FileClosed`."""
         if isinstance(error, sqlite3.Error) and primary_code(error) in BUSY:
             raise FileBusy(self.path, self._patience) from error
+        if isinstance(error, OSError) and error.errno in SCARCE:
+            raise FileBusy(self.path, self._patience, str(error)) from error
         opened = self._opened
         identity = identity_of(self.path)
         ours = opened is not None and identity is not None and identity == opened.identity
@@ -236,6 +249,8 @@ class SqliteFile:
             self._put_away(identity, reason, consequence)
         else:
             reason = str(error) or type(error).__name__
+            if useless and os.path.isfile(self.path):  # noqa: PTH113 - a string, as everywhere here
+                consequence += ". It stays there, and whoever can use it does not hear of invalidations from here"
             logger.warning("%s: %s. %s.", self.path, reason, consequence)
         if useless:
             self.closed, self.given_up = reason, True

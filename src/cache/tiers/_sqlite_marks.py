@@ -7,7 +7,8 @@ invalidate a tag or clear a space is one row, however many entries rest on it.
 
 Marks would pile up for ever. A sweep goes round all entries in slices and drops those that are no longer valid; when
 it is round, the marks that are older than its beginning have done their work. They are forgotten, and ``horizon``
-remembers up to where: of a load that began before it nothing can be proved, so it is not stored.
+remembers up to where: of a load that began before it nothing can be proved, so it is not stored. So that loads may
+take their time, a sweep rests after each round.
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ class Marks:
             self._seen[name] = number
         return int(last)
 
-    def end_round(self) -> None:
+    def end_round(self, now: float) -> None:
         """All entries were looked at: what was marked before the sweep set out has no entry left to end."""
-        self._execute("UPDATE state SET hand = 0, horizon = set_out, set_out = number")
+        self._execute("UPDATE state SET hand = 0, horizon = set_out, set_out = number, rested = ?", (now,))
 
     def forget(self, limit: int) -> None:
         """Drop the oldest, so many at a time, of which none is needed any more."""

@@ -37,6 +37,7 @@ CREATE TABLE state (
     horizon INTEGER NOT NULL,  -- marks up to this number may have been forgotten
     hand INTEGER NOT NULL,     -- the last entry that the sweep has looked at
     set_out INTEGER NOT NULL,  -- the number reached when it set out
+    rested REAL NOT NULL,      -- when it came to the end of its last round, by the wall clock
     entries INTEGER NOT NULL,
     size INTEGER NOT NULL
 );
@@ -237,7 +238,9 @@ def _create_tables(connection: sqlite3.Connection, now: Callable[[], float], boo
         if sqlite3.complete_statement(statement):
             connection.execute(statement)
             statement = ""
-    connection.execute("INSERT INTO state VALUES (1, ?, ?, ?, 0, 0, 0, 0, 0, 0)", (secrets.randbits(63), boot, now()))
+    created = now()
+    first = (secrets.randbits(63), boot, created, created)
+    connection.execute("INSERT INTO state VALUES (1, ?, ?, ?, 0, 0, 0, 0, ?, 0, 0)", first)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {FORMAT}")
 

@@ -161,10 +161,12 @@ class StampFile:
         """Invalidate everything."""
         self.stamp(range(FIRST_SLOT, STAMPS))
 
-    def set_bits(self, word: int, bits: int) -> None:
-        """Set these bits of a word; none is ever cleared."""
+    def set_bits(self, word: int, bits: int) -> bool:
+        """Set these bits of a word, of which none is ever cleared; whether one of them is new."""
         with _guarded(self._fd, self.path):
-            self._header[WORDS_AT + word] |= bits
+            before = self._header[WORDS_AT + word]
+            self._header[WORDS_AT + word] = before | bits
+            return before | bits != before
 
     def bits(self, word: int) -> int:
         """The bits of a word."""

@@ -74,6 +74,7 @@ def test_a_file_that_may_not_be_written_is_left_alone(
     with unprivileged(), closing(DiskBackend(place / "cache.db")) as backend:
         assert_goes_on_without_a_file(backend)
     assert_one_warning(caplog, "it may not be written")
+    assert "It stays there, and whoever can use it does not hear of invalidations from here." in caplog.messages[0]
     assert (place / "cache.db").exists()
 
 
@@ -81,6 +82,7 @@ def test_a_folder_that_is_missing_is_no_place_for_a_file(tmp_path: Path, caplog:
     with closing(DiskBackend(tmp_path / "missing" / "cache.db")) as backend:
         assert_goes_on_without_a_file(backend)
     assert_one_warning(caplog, "No such file or directory")
+    assert caplog.messages[0].endswith("The cache goes on without it.")
 
 
 def spoil(path: Path) -> None:

@@ -38,6 +38,7 @@ class Model:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.number = self.horizon = self.set_out = 0
+        self.rested = clock()
         self.marks: dict[object, int] = {}
         self.rows: dict[Address, tuple[Record, int]] = {}
 
@@ -68,7 +69,8 @@ class Model:
         self.rows[record.address] = (record, self.number)
 
     def sweep(self) -> None:
-        self.horizon, self.set_out = self.set_out, self.number
+        if self.clock() - self.rested >= _behind.REST:
+            self.horizon, self.set_out, self.rested = self.set_out, self.number, self.clock()
 
 
 class BackendMachine(RuleBasedStateMachine):
@@ -188,5 +190,6 @@ def test_a_backend_serves_what_a_dict_would_whatever_is_asked_of_it_and_by_whom(
     deep: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_behind, "DELAY", 3_600.0)
+    monkeypatch.setattr(_behind, "REST", 3.0)
     examples = 400 if deep else 60
     run_state_machine_as_test(BackendMachine, settings=settings(max_examples=examples, stateful_step_count=40))

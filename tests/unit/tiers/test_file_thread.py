@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import cast
 
 import pytest
@@ -17,8 +18,9 @@ import pytest
 from cache._tier import Address, Record
 from cache.tiers import _file_thread
 from cache.tiers._file_thread import FileThread
+from cache.tiers._file_worker import Asked, Seat, Then, Worker
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import FileClosed, SqliteFile
+from cache.tiers._sqlite_file import Failed, FileClosed, SqliteFile
 from tests.spec.steering import Elsewhere
 from tests.unit.tiers.conftest import MakeFile
 from tests.unit.tiers.files import A, B, Recording, do
@@ -291,20 +293,82 @@ async def test_two_may_wait_for_the_end(make_thread: Callable[[SqliteFile], File
 
 def test_an_end_that_is_asked_for_as_the_thread_ends_is_answered(thread: FileThread, file: Recording) -> None:
     worker = thread._worker
-    answered: list[_file_thread.Seat] = []
+    answered: list[Seat] = []
     answer = worker._answer
 
     def late(asked: list[object], results: list[object]) -> None:
         if worker.ended and not answered:
-            seat = _file_thread.Seat()
+            seat = Seat()
             answered.append(seat)
-            worker._asked.append(_file_thread.Asked(None, seat))
+            worker._asked.append(Asked(None, seat))
         answer(asked, results)  # type: ignore[arg-type]  # what it was given
 
     worker._answer = late  # type: ignore[assignment, method-assign]  # to be in between
     thread.call(Entries.usage)
     assert thread.close()
     assert answered[0].take(LONG) is None
+
+
+def test_what_is_posted_is_done_in_order_with_the_rest_and_given_in_the_thread_of_the_file(thread: FileThread) -> None:
+    given: list[object] = []
+    assert thread.post((where, (), {}), Then(lambda worker: given.append(worker is threading.current_thread())))
+    assert thread.post((fail, (), {}), Then(given.append))
+    thread.call(Entries.usage)
+    there, failed = given
+    assert there is True
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, LookupError)
+    assert thread.close()
+    assert not thread.post((where, (), {}), Then(given.append))
+
+
+def test_an_alarm_goes_off_once_and_at_the_earliest_of_its_times(thread: FileThread) -> None:
+    rung: SimpleQueue[threading.Thread] = SimpleQueue()
+
+    def ring() -> None:
+        rung.put(threading.current_thread())
+
+    assert thread.set_alarm(0.0, ring)
+    assert thread.set_alarm(LONG, lambda: rung.put(None))  # type: ignore[arg-type]  # it must not ring
+    assert rung.get(timeout=LONG) is thread.call(where)
+    assert thread.set_alarm(0.0, ring)
+    assert thread.set_alarm(LONG, ring)
+    assert rung.get(timeout=LONG) is thread._worker.thread
+    assert thread.close()
+    assert not thread.set_alarm(0.0, ring)
+    assert rung.empty()
+
+
+def test_an_alarm_goes_off_however_much_else_there_is_to_do(thread: FileThread) -> None:
+    rung = threading.Event()
+    thread.set_alarm(0.0, rung.set)
+    for _ in range(100):  # each of them finds the thread awake already
+        thread.post((where, (), {}), Seat())
+    thread.call(where)
+    assert rung.is_set()
+
+
+def test_a_child_forgets_the_alarms_of_its_parent_and_what_else_it_is_told_to(thread: FileThread) -> None:
+    class Other:
+        forgotten = 0
+
+        def forget(self) -> None:
+            self.forgotten += 1
+
+    one, other = Other(), Other()
+    thread.when_forked(one.forget)
+    thread.when_forked(other.forget)
+    del other
+    thread.set_alarm(LONG, one.forget)
+    parent, wake = cast("threading.Thread", thread._worker.thread), thread._worker._wake
+    _file_thread._before_fork()
+    _file_thread._in_child()
+    assert one.forgotten == 1
+    assert thread._worker._alarms == {}
+    thread._worker.ended = True
+    wake.put(None)  # here, where there was no fork, the thread of the parent is there to end
+    parent.join(LONG)
+    assert not parent.is_alive()
 
 
 def test_a_thread_that_is_dropped_ends_and_closes_its_file(make_file: MakeFile) -> None:
@@ -393,7 +457,7 @@ def test_a_child_does_not_touch_a_connection_that_its_parent_is_using(
         opened = file._opened
         _file_thread._before_fork()
         child = FileThread.__new__(FileThread)
-        child._worker = _file_thread.Worker(file)
+        child._worker = Worker(file)
         assert thread._worker not in _file_thread._held
         _file_thread._in_parent()
         hold.let_go()

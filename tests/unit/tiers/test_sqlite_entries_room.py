@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from cache._tier import Address, Record
 from cache.testing import FakeClock
 from cache.tiers._records import Usage
@@ -96,6 +98,34 @@ def test_marks_are_forgotten_when_a_round_that_began_after_them_is_over(file: Sq
     assert do(file, Entries.usage)[::2] == (0, 2)  # the round had set out before either
     do(file, Entries.sweep)
     assert do(file, Entries.usage)[::2] == (0, 0)
+
+
+def test_between_two_rounds_a_sweep_rests_and_goes_on_to_forget(file: SqliteFile, clock: FakeClock) -> None:
+    before = do(file, Entries.moment)
+    do(file, Entries.invalidate, [A, B, C])
+    clock.advance(9)
+    assert do(file, Entries.sweep, rest=10)
+    assert do(file, Entries.write, [(Record(TAG, b"v"), before, False)]) == [True]
+    clock.advance(1)
+    assert [do(file, Entries.sweep, rest=10) for _ in range(3)] == [True] * 3
+    assert do(file, Entries.write, [(Record(TAG, b"v"), before, False)]) == [True]
+    clock.advance(10)
+    assert do(file, Entries.sweep, 1, rest=10) is False
+    assert do(file, Entries.sweep, 1, rest=10)  # a round that was begun does not rest
+    assert do(file, Entries.usage).marks == 2
+    assert do(file, Entries.sweep, 1, rest=10)
+    assert do(file, Entries.usage).marks == 1
+    assert do(file, Entries.write, [(Record(TAG, b"v"), before, False)]) == [False]
+
+
+def test_a_clock_that_was_put_back_does_not_keep_a_sweep_at_rest(make_file: MakeFile) -> None:
+    file = make_file()
+    do(file, Entries.invalidate, [A])
+    times = itertools.count(-1_000_000, -1)
+    back = make_file(now=lambda: float(next(times)))
+    for _ in range(2):
+        do(back, Entries.sweep, rest=10)
+    assert do(file, Entries.usage).marks == 0
 
 
 def test_a_mark_is_not_forgotten_while_an_entry_that_it_ended_may_be_there(file: SqliteFile) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -126,6 +127,24 @@ def test_while_another_opens_it_nobody_else_does(make_file: MakeFile, path: str)
             do(file, Entries.usage)
     other.close()
     assert held(file, A) == [b"v"]
+
+
+def test_a_process_that_has_run_out_of_files_has_not_lost_this_one(
+    make_file: MakeFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store(make_file(), A)
+    file = make_file()
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(FileBusy, match=r"cannot be opened now \(\[Errno \d+\] Too many open files\)"):
+            do(file, Entries.invalidate, [A])
+    assert held(file, A) == [b"v"]
+    assert do(file, Entries.invalidate, [A]) == 1
+    assert caplog.messages == []
 
 
 def test_a_closed_file_says_so_and_may_be_closed_again(file: SqliteFile) -> None:
