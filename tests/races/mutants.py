@@ -8,8 +8,8 @@ that the rule is not needed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +24,7 @@ from cache._loads import Loads
 from cache._share import Share
 from cache._store import Store
 from cache._window import Window
+from tests.races.machine import Process
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,12 @@ def a_mutation_covers_nothing() -> AbstractContextManager[Any]:
 
 @mutant("a_mutation_that_fails_after_its_commit", shows="leaks")
 def a_failed_mutation_does_not_close_its_window() -> AbstractContextManager[Any]:
-    def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
+    async def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
         if error is None:
-            original(self, kind, error, traceback)
+            await original(self, kind, error, traceback)
 
-    original = _mutation.Mutating.__exit__
-    return patch.object(_mutation.Mutating, "__exit__", leave)
+    original = _mutation.Mutating.__aexit__
+    return patch.object(_mutation.Mutating, "__aexit__", leave)
 
 
 @mutant("a_mutation_within_a_mutation", shows="stale-commit")
@@ -118,16 +119,16 @@ def the_reads_of_a_body_are_shared() -> AbstractContextManager[Any]:
 
 @mutant("a_read_that_goes_on_after_its_mutation", shows="innocents")
 def a_body_that_has_ended_still_reads_privately() -> AbstractContextManager[Any]:
-    def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
-        original(self, kind, error, traceback)
+    async def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
+        await original(self, kind, error, traceback)
         _window.mutation.set(self._window)
 
     def enclosing() -> Iterator[Window]:
         window = _window.mutation.get()
         return iter(() if window is None else (window,))
 
-    original = _mutation.Mutating.__exit__
-    return both(patch.object(_mutation.Mutating, "__exit__", leave), patch.object(_loads, "enclosing", enclosing))
+    original = _mutation.Mutating.__aexit__
+    return both(patch.object(_mutation.Mutating, "__aexit__", leave), patch.object(_loads, "enclosing", enclosing))
 
 
 # -- the lease ----------------------------------------------------------------------------------------------------
@@ -555,28 +556,28 @@ def covering(tags_of: Callable[..., Any]) -> AbstractContextManager[Any]:
 
 @mutant("a_tool_that_reads_and_one_that_writes", shows="stuck")
 def the_window_of_a_tool_ends_before_it_writes() -> AbstractContextManager[Any]:
-    @contextmanager
-    def covered(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> Iterator[None]:
-        with original(self, args, kwargs, call):
+    @asynccontextmanager
+    async def covering(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> AsyncIterator[None]:
+        async with original(self, args, kwargs, call):
             pass
         yield
 
-    original = _writing.Writing.covered
-    return patch.object(_writing.Writing, "covered", covered)
+    original = _writing.Writing.covering
+    return patch.object(_writing.Writing, "covering", covering)
 
 
 @mutant("a_tool_that_reads_and_one_that_writes", shows="stale-commit")
 def the_window_of_a_tool_begins_when_it_has_written() -> AbstractContextManager[Any]:
-    @contextmanager
-    def covered(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> Iterator[None]:
+    @asynccontextmanager
+    async def covering(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            with original(self, args, kwargs, call):
+            async with original(self, args, kwargs, call):
                 pass
 
-    original = _writing.Writing.covered
-    return patch.object(_writing.Writing, "covered", covered)
+    original = _writing.Writing.covering
+    return patch.object(_writing.Writing, "covering", covering)
 
 
 @mutant("a_tool_that_reads_and_one_that_writes", shows="stuck")
@@ -665,7 +666,7 @@ def a_load_hears_nothing_of_what_the_loads_it_waits_for_rest_on() -> AbstractCon
 
 @mutant("a_mutation_there_that_dies_after_its_commit", shows="stuck")
 def a_load_does_not_ask_for_mutations_of_other_processes() -> AbstractContextManager[Any]:
-    return patch.object(Share, "is_changing", lambda self, name: False)
+    return patch.object(Process, "is_changing", lambda self, slots: False)
 
 
 @mutant("a_mutation_there_that_dies_after_its_commit", shows="stuck")

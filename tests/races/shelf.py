@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any, Self, TypeAlias
 
 from cache import AsyncCache, cached
-from cache._backing import Backing
 from cache._protocols import CachedFunction
 from cache._share import Share, claim
 from cache._stable import encode
@@ -45,7 +44,8 @@ class Shelf:
         return record if record is not None and self._none_since(begun, record, own=False) else None
 
     def _none_since(self, begun: int, record: Record, *, own: bool) -> bool:
-        truths = {*record.grounds, *(ground.space for ground in record.grounds), record.address.space}
+        truths: set[Address | str] = {*record.grounds, *[ground.space for ground in record.grounds]}
+        truths.add(record.address.space)
         if own:
             truths.add(record.address)
         return all(self.marks.get(truth, 0) <= begun for truth in truths)
@@ -64,8 +64,7 @@ class Shelf:
 
     def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str]) -> None:
         self.number += 1
-        for truth in (*addresses, *spaces):
-            self.marks[truth] = self.number
+        self.marks.update(dict.fromkeys([*addresses, *spaces], self.number))
         for address in addresses:
             self.entries.pop(address, None)
 
@@ -82,7 +81,7 @@ class ByHeart:
     def __init__(self, values: list[Any]) -> None:
         self.values = values
 
-    def typed(self, annotation: Any) -> Self:  # noqa: ARG002 - whatever it is, it is kept as it is
+    def typed(self, annotation: Any) -> Self:
         return self
 
     def dumps(self, value: Any) -> bytes:
@@ -166,7 +165,7 @@ class View:
     def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str] = (), then: Then = None) -> Any:
         return self._soon(self._ask(self.shelf.invalidate, tuple(addresses), tuple(spaces), then=then), "is told")
 
-    async def scan(self, space: str, after: int | None = None) -> tuple[Moment | None, Slice]:  # noqa: ARG002 - one
+    async def scan(self, space: str, after: int | None = None) -> tuple[Moment | None, Slice]:
         found: tuple[Moment, Slice] = await self._answered(self._ask(self.shelf.scan, space), "is scanned")
         await self.race.checkpoint("the answer of the tier arrives")
         return found
@@ -179,25 +178,15 @@ class View:
             self._done(self.asked[-1])
         return 0
 
-    async def aclose(self, timeout: float = 5.0) -> bool:  # noqa: ARG002, ASYNC109 - as every tier has it
+    async def aclose(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - as every tier has it
         return True
 
-    def close(self, timeout: float = 5.0) -> bool:  # noqa: ARG002 - as every tier has it
+    def close(self, timeout: float = 5.0) -> bool:
         return True
 
     def die(self) -> None:
         """What has not been done is not done."""
         self.asked.clear()
-
-
-class PlayedBacking(Backing):
-    """Of several processes played in one, each knows what its own bus tells it, and not what this one counts."""
-
-    __slots__ = ()
-
-    def _now(self) -> object:
-        share = self.store.share
-        return share.bus.mark() if share is not None and share.is_watched else None
 
 
 class Host:
@@ -269,8 +258,6 @@ class Host:
             claim((self.view,), "#tags", space)
             space.share = None
             space.join(Share("#tags", self.bus, (self.view,)))
-        if self.bus is not None and cache._loads.backing is not None:
-            cache._loads.backing.__class__ = PlayedBacking
         self.caches.append(cache)
         if quiet:
             end_quietly(self.race, cache)

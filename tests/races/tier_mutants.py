@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from cache import _backing, _mutation, _share, _tags
+from cache import _mutation, _share, _tags
 from cache._backing import Backing
 from cache._flight import Flight
-from cache._lease import Lease
 from cache._mutation import Mutating
 from cache._store import Store
-from tests.races.mutants import both, mutant, nothing
-from tests.races.shelf import PlayedBacking
+from tests.races.mutants import mutant, nothing
 
 
 def told_of_nothing(*_: Any) -> tuple[()]:
@@ -24,24 +23,36 @@ def told_of_nothing(*_: Any) -> tuple[()]:
 # -- what a record rests on ---------------------------------------------------------------------------------------
 
 
+def learning(change: Callable[[Callable[..., bool], Any], bool]) -> AbstractContextManager[Any]:
+    """Learn otherwise: ``change`` is given the way in which it should be, and the arguments."""
+    original = Backing._learn
+    return patch.object(Backing, "_learn", lambda *args: change(original, args))
+
+
+def at_once(learn: Callable[..., bool], args: Any) -> bool:
+    """Rest on what was learned, and take the answer all the same."""
+    learn(*args)
+    return False
+
+
 @mutant("a_page_in_the_tier_and_a_mutation_of_what_it_was_computed_from", shows="stuck")
-def a_record_is_taken_although_something_was_invalidated_meanwhile() -> AbstractContextManager[Any]:
-    return patch.object(Backing, "_now", lambda self: None)
+def a_record_is_taken_by_who_has_just_learned_what_it_rests_on() -> AbstractContextManager[Any]:
+    return learning(at_once)
 
 
 @mutant("a_page_in_the_tier_and_a_mutation_there", shows="stuck")
-def a_record_is_taken_although_another_process_has_invalidated_something() -> AbstractContextManager[Any]:
-    return patch.object(PlayedBacking, "_now", lambda self: None)
-
-
-@mutant("a_page_is_preloaded_during_a_mutation", shows="stuck")
-def what_is_preloaded_is_taken_although_something_was_invalidated_meanwhile() -> AbstractContextManager[Any]:
-    return patch.object(Backing, "_now", lambda self: None)
+def a_record_is_taken_by_who_has_just_learned_what_another_process_may_change() -> AbstractContextManager[Any]:
+    return learning(at_once)
 
 
 @mutant("a_page_in_the_tier_and_a_mutation_of_what_it_was_computed_from", shows="stuck")
 def a_load_does_not_rest_on_what_its_record_rests_on() -> AbstractContextManager[Any]:
-    return patch.object(Lease, "adopt", nothing)
+    return learning(lambda _, __: False)
+
+
+@mutant("a_page_is_preloaded_during_a_mutation", shows="stuck")
+def what_is_preloaded_rests_on_nothing() -> AbstractContextManager[Any]:
+    return learning(lambda _, __: False)
 
 
 @mutant("three_levels_of_which_the_middle_is_in_the_tier", shows="stuck")
@@ -52,18 +63,6 @@ def a_record_rests_on_nothing() -> AbstractContextManager[Any]:
 @mutant("a_process_dies_there_after_its_commit_under_a_page", shows="stuck")
 def a_record_is_kept_although_another_process_is_changing_what_it_rests_on() -> AbstractContextManager[Any]:
     return patch.object(_share.Share, "is_changing_in", lambda self, slots: False)
-
-
-@mutant("a_page_in_the_tier_and_a_mutation_there", shows="stale-commit")
-def a_record_is_handed_out_although_another_process_is_changing_what_it_rests_on() -> AbstractContextManager[Any]:
-    def learn(self: Backing, *args: Any) -> bool:
-        with patch.object(Lease, "spoil", nothing):
-            return original(self, *args)
-
-    original = Backing._learn
-    return both(
-        patch.object(Backing, "_learn", learn), patch.object(_share.Share, "is_changing_in", lambda self, slots: False)
-    )
 
 
 @mutant("a_page_in_the_tier_and_a_clear_of_what_it_was_computed_from", shows="stuck")
@@ -138,7 +137,7 @@ def a_tier_is_not_told_before_the_body() -> AbstractContextManager[Any]:
 def a_body_runs_although_the_tier_cannot_be_told() -> AbstractContextManager[Any]:
     async def enter(self: Mutating) -> None:
         self._open()
-        await _mutation._wait_for(_mutation.tell_tiers(self._targets))
+        await _mutation._wait_for(_share.tell_tiers(self._targets))
 
     return patch.object(Mutating, "__aenter__", enter)
 
@@ -172,16 +171,16 @@ def a_tier_is_not_told_of_tags() -> AbstractContextManager[Any]:
     def tell(truths: Any) -> Any:
         return original([(domain, name) for domain, name in truths if not isinstance(domain, _tags.Namespace)])
 
-    original = _mutation.tell_tiers
+    original = _share.tell_tiers
     return patch.object(_mutation, "tell_tiers", tell)
 
 
 @mutant("a_value_in_the_tier_and_a_wildcard", shows="stuck")
 def a_space_does_not_go_with_its_wildcards() -> AbstractContextManager[Any]:
     def tell(truths: Any) -> Any:
-        return original([(domain, name) for domain, name in truths if not _backing.is_wildcard(name)])
+        return original([(domain, name) for domain, name in truths if not _share.is_wildcard(name)])
 
-    original = _mutation.tell_tiers
+    original = _share.tell_tiers
     return patch.object(_mutation, "tell_tiers", tell)
 
 

@@ -141,7 +141,7 @@ def a_mutation_that_the_tier_refuses_and_one_that_it_does_not(race: Race) -> Non
             return asyncio.ensure_future(_refused(race))
         return tell(*args)
 
-    host.view.invalidate = invalidate  # type: ignore[method-assign]  # it is this very tier that is busy
+    host.view.invalidate = invalidate  # type: ignore[assignment, method-assign]  # it is this very tier that is busy
     race.read(get_user, 1)
     for _ in range(2):
         race.mutate(update_of(users, get_user), 1, expect=(Busy,))

@@ -26,6 +26,17 @@ class User:
     name: str = "Ada"
 
 
+async def until(true: Callable[[], object]) -> None:
+    """Wait for what a thread does, and tells of to nobody."""
+    while not true():  # noqa: ASYNC110 - for that there is no event
+        await asyncio.sleep(0)
+
+
+async def nobody() -> Any:
+    """A loader that is not called."""
+    raise AssertionError("it is in the tier")
+
+
 async def forget(*caches: Any) -> None:
     """Have nothing of these in memory, and everything in the file: as at the end of a process that ends well."""
     for each in caches:

@@ -8,7 +8,7 @@ import pytest
 
 from cache import AsyncCache, AsyncLRU, AsyncTTL, DiskBackend, cached
 from cache.testing import FakeClock
-from tests.spec.backed import Held, Open, forget, from_backup
+from tests.spec.backed import Held, Open, forget, from_backup, until
 from tests.spec.steering import Loader, Table, metric, start
 
 
@@ -170,8 +170,7 @@ async def test_a_caller_who_leaves_while_the_tier_is_asked_touches_nobody_else(o
     with pytest.raises(asyncio.CancelledError):
         await leaving
     disk.may_answer.set()
-    while not loader.calls:
-        await asyncio.sleep(0)
+    await until(lambda: loader.calls)
     loader.end("v")
     assert await staying == "v"
     assert disk.asked == 1

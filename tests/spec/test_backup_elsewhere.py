@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cache import AsyncCache, DiskBackend, cached, invalidates
+from cache import Applied, AsyncCache, DiskBackend, cached, invalidates
 from cache._tier import Address
-from tests.spec.backed import Open, forget, from_backup
+from tests.spec.backed import Open, forget, from_backup, until
 from tests.spec.steering import Elsewhere, Table
 
 
@@ -43,7 +43,12 @@ async def test_a_thread_that_reads_in_the_middle_of_an_invalidation_keeps_nothin
     await forget(c)
     truth[0] = "new"
     disk.meanwhile = lambda: c.get_blocking("a", lambda: truth[0], tags=("t",))
-    await {"delete": lambda: c.delete("a"), "clear": c.clear, "invalidate": lambda: c.invalidate("t")}[end]()
+    acts: dict[str, Callable[[], Applied]] = {
+        "delete": lambda: c.delete("a"),
+        "clear": c.clear,
+        "invalidate": lambda: c.invalidate("t"),
+    }
+    await acts[end]()
     assert await c.get("a", lambda: truth[0], tags=("t",)) == "new"
 
 
@@ -73,8 +78,7 @@ async def test_threads_that_ask_at_once_ask_the_tier_once(disk: DiskBackend) -> 
     first = asyncio.create_task(asyncio.to_thread(c.get_blocking, "a", load))
     await asyncio.to_thread(loading.wait)
     others = [asyncio.create_task(asyncio.to_thread(c.get_blocking, "a", load)) for _ in range(3)]
-    while c.get_metrics()["coalesced"] < len(others):
-        await asyncio.sleep(0)
+    await until(lambda: c.get_metrics()["coalesced"] == len(others))
     may_load.set()
     assert await asyncio.gather(first, *others) == ["v"] * 4
     assert disk.metrics().reads == 1

@@ -10,7 +10,7 @@ import pytest
 import cache
 from cache import AsyncCache, DiskBackend, LoadCancelled, cached
 from cache.testing import FakeClock
-from tests.spec.backed import Held, Open, forget, from_backup
+from tests.spec.backed import Held, Open, forget, from_backup, until
 from tests.spec.steering import BatchLoader, Loader, Table, metric, start
 
 
@@ -67,8 +67,7 @@ async def test_who_leaves_a_batch_while_the_tier_is_asked_leaves_nothing_behind(
     disk.may_answer.clear()
     loader = BatchLoader()
     leaving, staying = [await start(c.get(key, batch_loader=loader, tags=("t",))) for key in (1, 2)]
-    while not disk.asked:
-        await asyncio.sleep(0)
+    await until(lambda: disk.asked)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving

@@ -14,7 +14,7 @@ import pytest
 
 import cache
 from cache import AsyncCache, CacheError, DiskBackend, cached, invalidates
-from tests.spec.backed import Open, forget
+from tests.spec.backed import Open, forget, until
 from tests.spec.steering import Table, settle, start, start_outside
 
 
@@ -54,10 +54,14 @@ async def test_so_it_is_however_the_body_ends(disk: DiskBackend, error: type[Bas
     c = AsyncCache(name="c", backup=disk)
     await c.get("a", lambda: table.read("a"))
     await disk.flush()
-    with pytest.raises(error):
+
+    async def write() -> None:
         async with c.mutating("a", linger=0):
             await table.write("a")
             raise error
+
+    with pytest.raises(error):
+        await write()
     assert await c.get("a", lambda: table.read("a")) == 1
     await forget(c)
     assert await c.get("a", lambda: table.read("a")) == 1
@@ -135,8 +139,7 @@ async def test_a_mutation_that_is_cancelled_at_its_end_tells_the_tier_first(open
             hold[0].__enter__()
 
     writing = await start(write())
-    while not hold:
-        await asyncio.sleep(0)
+    await until(lambda: hold)
     await settle()
     writing.cancel()
     await settle()

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from cache import AsyncCache, cached
 from cache.codec import MsgspecCodec, PickleCodec
-from tests.spec.backed import Colour, Open, User, forget, from_backup
+from tests.spec.backed import Colour, Open, User, forget, from_backup, nobody
 from tests.spec.steering import metric
 
 
@@ -98,7 +98,7 @@ async def test_any_object_may_be_kept_by_a_signed_pickle(open_file: Open) -> Non
     cache = AsyncCache(name="c", backup=disk)
     await cache.get("a", lambda: {User(1): {2j}})
     await forget(cache)
-    assert await cache.get("a", lambda: None) == {User(1): {2j}}
+    assert await cache.get("a", nobody) == {User(1): {2j}}
 
 
 async def test_what_was_signed_with_another_key_is_refused(open_file: Open) -> None:
@@ -113,14 +113,14 @@ async def test_the_codec_of_one_cache_may_be_made_from_that_of_the_tier(open_fil
     cache = AsyncCache(name="c", backup=open_file(), codec=lambda own: own.typed(User))
     await cache.get("a", lambda: User(1))
     await forget(cache)
-    assert await cache.get("a", lambda: None) == User(1)
+    assert await cache.get("a", nobody) == User(1)
 
 
 async def test_the_codec_of_one_cache_may_be_its_own(open_file: Open) -> None:
     cache = AsyncCache(name="c", backup=open_file(), codec=MsgspecCodec(User))
     await cache.get("a", lambda: User(1))
     await forget(cache)
-    assert await cache.get("a", lambda: None) == User(1)
+    assert await cache.get("a", nobody) == User(1)
 
 
 async def test_the_value_of_another_version_of_a_function_is_refused_counted_once_and_replaced(
@@ -152,7 +152,7 @@ async def test_a_value_that_is_changed_by_who_was_given_it_is_in_the_tier_as_it_
     cache = AsyncCache(name="c", backup=open_file())
     (await cache.get("a", lambda: [1])).append(2)
     await forget(cache)
-    assert await cache.get("a", lambda: None) == [1]
+    assert await cache.get("a", nobody) == [1]
 
 
 @pytest.mark.parametrize("key", [1, "a", (1, "a"), None, 2.5, b"x", Colour.RED, frozenset({1, 2}), True])

@@ -26,7 +26,7 @@ async def test_what_is_no_bus_and_no_tier_is_refused(option: str, value: Any) ->
     told = rf"{option}=.* is of type {type(value).__name__}: pass a (bus|tier), such as (SharedMemoryBus|DiskBackend)"
     for make in (AsyncCache, cached, AsyncLRU, AsyncTTL, cache.configure):
         with pytest.raises(TypeError, match=told):
-            make(**{option: value})  # type: ignore[operator]  # a function of many kinds
+            make(**{option: value})
 
 
 async def test_the_one_is_not_the_other(disk: DiskBackend, tmp_path: Path) -> None:
@@ -109,6 +109,6 @@ async def test_a_cache_that_could_not_be_made_has_taken_no_name(disk: DiskBacken
 async def test_a_namespace_is_on_one_bus(tmp_path: Path) -> None:
     first, second = (SharedMemoryBus(name, directory=tmp_path) for name in ("first", "second"))
     kept = AsyncCache(name="c", namespace="one bus", bus=first)
-    with pytest.raises(ValueError, match="the tags of the namespace 'one bus' are on the bus .* another namespace="):
+    with pytest.raises(ValueError, match=r"the tags of the namespace 'one bus' are on the bus .* another namespace="):
         AsyncCache(name="d", namespace="one bus", bus=second)
     assert await kept.get("a", lambda: 1) == 1

@@ -161,7 +161,7 @@ def test_slots_are_gathered_by_bus(processes: tuple[Process, Process]) -> None:
     assert here.share is not None
     assert there.share is not None
     own = Keyspace("own", FakeClock())
-    found = dict(slots_by_bus([(here, "a"), (here, "b"), (there, "a"), (own, "a")]))  # type: ignore[arg-type]  # hashed
+    found = dict(slots_by_bus([(here, "a"), (here, "b"), (there, "a"), (own, "a")]))
     assert found == {
         processes[0]: [*here.share.slots("a"), *here.share.slots("b")],
         processes[1]: [*there.share.slots("a")],
