@@ -89,11 +89,10 @@ class Process:
         return self.machine.declared[space]
 
     def mark(self) -> bytes:
-        return repr(self.machine.stamps).encode()
+        return b"%d" % self.machine.stamps[0]  # which is the latest of them all
 
     def unchanged(self, mark: bytes, slots: Sequence[int]) -> bool:
-        stamps = eval(mark)  # noqa: S307 - it is the list above
-        return all(stamps[slot] == self.stamps[slot] for slot in slots)
+        return all(self.stamps[slot] <= int(mark) for slot in slots)
 
     def die(self) -> None:
         """Killed: what it has covered is covered no longer, and nobody has said a word."""

@@ -5,12 +5,25 @@ from __future__ import annotations
 import pytest
 
 from cache.testing import KINDS, Report, explore
-from tests.races import callers, core, keys, loops, nesting, sharing, tags, tools, variants
+from tests.races import (
+    callers,
+    core,
+    keys,
+    loops,
+    nesting,
+    sharing,
+    tags,
+    tier_mutants,
+    tiers,
+    tiers_and_buses,
+    tools,
+    variants,
+)
 from tests.races.catalogue import SCENARIOS, Entry
 from tests.races.conftest import Explored
 from tests.races.mutants import MUTANTS, Mutant
 
-ROOMS = (callers, core, keys, loops, nesting, sharing, tags, tools, variants)
+ROOMS = (callers, core, keys, loops, nesting, sharing, tags, tier_mutants, tiers, tiers_and_buses, tools, variants)
 
 #: Schedules of a scenario that is sampled: in a quick run, and in a deep one.
 SAMPLES, DEEP_SAMPLES = 250, 1_200

@@ -1,0 +1,189 @@
+"""The rules of the way to a tier, switched off one at a time: see `tests.races.mutants`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from cache import _mutation, _share, _tags
+from cache._backing import Backing
+from cache._flight import Flight
+from cache._mutation import Mutating
+from cache._store import Store
+from tests.races.mutants import mutant, nothing
+
+
+def told_of_nothing(*_: Any) -> tuple[()]:
+    """Nobody is told."""
+    return ()
+
+
+# -- what a record rests on ---------------------------------------------------------------------------------------
+
+
+def learning(change: Callable[[Callable[..., bool], Any], bool]) -> AbstractContextManager[Any]:
+    """Learn otherwise: ``change`` is given the way in which it should be, and the arguments."""
+    original = Backing._learn
+    return patch.object(Backing, "_learn", lambda *args: change(original, args))
+
+
+def at_once(learn: Callable[..., bool], args: Any) -> bool:
+    """Rest on what was learned, and take the answer all the same."""
+    learn(*args)
+    return False
+
+
+@mutant("a_page_in_the_tier_and_a_mutation_of_what_it_was_computed_from", shows="stuck")
+def a_record_is_taken_by_who_has_just_learned_what_it_rests_on() -> AbstractContextManager[Any]:
+    return learning(at_once)
+
+
+@mutant("a_page_in_the_tier_and_a_mutation_there", shows="stuck")
+def a_record_is_taken_by_who_has_just_learned_what_another_process_may_change() -> AbstractContextManager[Any]:
+    return learning(at_once)
+
+
+@mutant("a_page_in_the_tier_and_a_mutation_of_what_it_was_computed_from", shows="stuck")
+def a_load_does_not_rest_on_what_its_record_rests_on() -> AbstractContextManager[Any]:
+    return learning(lambda _, __: False)
+
+
+@mutant("a_page_is_preloaded_during_a_mutation", shows="stuck")
+def what_is_preloaded_rests_on_nothing() -> AbstractContextManager[Any]:
+    return learning(lambda _, __: False)
+
+
+@mutant("three_levels_of_which_the_middle_is_in_the_tier", shows="stuck")
+def a_record_rests_on_nothing() -> AbstractContextManager[Any]:
+    return patch.object(Backing, "_grounds", told_of_nothing)
+
+
+@mutant("a_process_dies_there_after_its_commit_under_a_page", shows="stuck")
+def a_record_is_kept_although_another_process_is_changing_what_it_rests_on() -> AbstractContextManager[Any]:
+    return patch.object(_share.Share, "is_changing_in", lambda self, slots: False)
+
+
+@mutant("a_page_in_the_tier_and_a_clear_of_what_it_was_computed_from", shows="stuck")
+def a_record_does_not_rest_on_the_spaces_of_its_grounds() -> AbstractContextManager[Any]:
+    def grounds_at(self: _tags.Domain, share: Any, code: bytes) -> Any:
+        tags, covered = original(self, share, code)
+        return tags[:1], covered
+
+    original = _tags.Domain.grounds_at
+    return patch.object(_tags.Domain, "grounds_at", grounds_at)
+
+
+@mutant("a_page_in_the_tier_and_a_wildcard_of_what_it_was_computed_from", shows="stuck")
+def a_record_does_not_go_with_the_wildcards_of_its_grounds() -> AbstractContextManager[Any]:
+    return patch.object(_tags.Domain, "_implied", told_of_nothing)
+
+
+# -- what is written ----------------------------------------------------------------------------------------------
+
+
+@mutant("a_load_here_and_a_mutation_there_with_nothing_but_a_tier", shows="stuck")
+def the_moment_of_a_load_is_its_end() -> AbstractContextManager[Any]:
+    def keep(self: Any, kept: Any, value: Any) -> None:
+        original(self, kept._replace(moment=self.tier.shelf.moment()), value)
+
+    original = Backing.keep
+    return patch.object(Backing, "keep", keep)
+
+
+@mutant("a_value_in_the_tier_and_a_commit_that_lands_after_its_error", shows="stuck")
+def a_load_that_may_not_be_stored_is_given_to_the_tier() -> AbstractContextManager[Any]:
+    def finish(self: Store, lease: Any, *args: Any, **options: Any) -> float | None:
+        exp = original(self, lease, *args, **options)
+        return lease.deadline if exp is None and isinstance(lease, Flight) else exp
+
+    original = Store.finish
+    return patch.object(Store, "finish", finish)
+
+
+@mutant("a_refresh_that_sees_what_nobody_declared_and_a_tier", shows="stuck")
+def a_refresh_replaces_nothing_in_the_tier() -> AbstractContextManager[Any]:
+    def keep(self: Backing, kept: Any, value: Any) -> None:
+        original(self, kept._replace(replaces=False), value)
+
+    original = Backing.keep
+    return patch.object(Backing, "keep", keep)
+
+
+@mutant("a_refresh_that_sees_what_nobody_declared_and_a_tier", shows="stuck")
+def a_refresh_takes_what_the_tier_has() -> AbstractContextManager[Any]:
+    def converse(self: Backing, flights: Any) -> Any:
+        for flight in flights:
+            flight.anew = False
+        return original(self, flights)
+
+    original = Backing._converse
+    return patch.object(Backing, "_converse", converse)
+
+
+# -- what is told -------------------------------------------------------------------------------------------------
+
+
+@mutant("a_process_dies_after_its_commit_and_another_goes_on", shows="stuck")
+def a_tier_is_not_told_before_the_body() -> AbstractContextManager[Any]:
+    async def enter(self: Mutating) -> None:
+        self._open()
+
+    return patch.object(Mutating, "__aenter__", enter)
+
+
+@mutant("a_mutation_of_which_the_tier_cannot_be_told", shows="stuck")
+def a_body_runs_although_the_tier_cannot_be_told() -> AbstractContextManager[Any]:
+    async def enter(self: Mutating) -> None:
+        self._open()
+        await _mutation._wait_for(_share.tell_tiers(self._targets))
+
+    return patch.object(Mutating, "__aenter__", enter)
+
+
+@mutant("a_load_here_and_a_mutation_there_with_nothing_but_a_tier", shows="stuck")
+def a_tier_is_not_told_after_the_body() -> AbstractContextManager[Any]:
+    async def exit_(self: Mutating, _: object, error: BaseException | None, __: object) -> None:
+        assert self._window is not None
+        self._close(self._window, error)
+
+    return patch.object(Mutating, "__aexit__", exit_)
+
+
+@mutant("a_delete_and_a_tier", shows="stuck")
+def a_tier_is_not_told_of_a_delete() -> AbstractContextManager[Any]:
+    return patch.object(_share, "tell_tiers", told_of_nothing)
+
+
+@mutant("a_clear_and_a_tier", shows="stuck")
+def a_tier_is_not_told_of_a_clear() -> AbstractContextManager[Any]:
+    return patch.object(_share, "tell_tiers", told_of_nothing)
+
+
+@mutant("a_set_and_a_tier", shows="stuck")
+def a_tier_is_not_told_of_a_set() -> AbstractContextManager[Any]:
+    return patch.object(Backing, "assign", nothing)
+
+
+@mutant("a_value_in_the_tier_and_a_mutation_of_a_tag_computed_from_it", shows="stuck")
+def a_tier_is_not_told_of_tags() -> AbstractContextManager[Any]:
+    def tell(truths: Any) -> Any:
+        return original([(domain, name) for domain, name in truths if not isinstance(domain, _tags.Namespace)])
+
+    original = _share.tell_tiers
+    return patch.object(_mutation, "tell_tiers", tell)
+
+
+@mutant("a_value_in_the_tier_and_a_wildcard", shows="stuck")
+def a_space_does_not_go_with_its_wildcards() -> AbstractContextManager[Any]:
+    def tell(truths: Any) -> Any:
+        return original([(domain, name) for domain, name in truths if not _share.is_wildcard(name)])
+
+    original = _share.tell_tiers
+    return patch.object(_mutation, "tell_tiers", tell)
+
+
+@mutant("a_value_in_the_tier_and_a_delete_there", shows="stuck")
+def other_processes_do_not_hear_again_when_the_tier_knows() -> AbstractContextManager[Any]:
+    return patch.object(_share, "again", nothing)
