@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from cache._arguments import shown
 from cache._entry import NEVER
-from cache._key import ALL, ANY
+from cache._key import ALL, ANY, WILDCARD
 from cache._lease import DONE, Lease
 from cache._share import addresses_in, claimed, is_wildcard
 from cache._stable import encode
@@ -36,6 +36,7 @@ Conversation: TypeAlias = "Generator[Asked, Sequence[Record | Moment | None], No
 
 _ALL: Final = encode(ALL)
 _ANY: Final = encode(ANY)
+_WILDCARD: Final = encode(WILDCARD)
 
 #: How often the tier is asked, at most, by a load that learns of something new from each answer.
 TRIES = 3
@@ -216,7 +217,7 @@ class Backing:
                 return None
             # Everything in a space, and any wildcard of it, go with the space itself.
             own = tag.home is lease.keyspace and tag.code == encode(lease.key)
-            if tag.code != _ALL and not is_wildcard(tag.name) and not own:
+            if tag.code not in (_ALL, _WILDCARD) and not is_wildcard(tag.name) and not own:
                 found.append(Address(share.space, tag.code))
         return tuple(found)
 
@@ -308,6 +309,8 @@ class Backing:
                 return None
             lease = Lease(self.store, key, names)
             lease.start()
+            # No invalidation finds it under its key, as it would a flight: so it rests on that too.
+            lease.adopt((self.store.tag(key), self.store.tag(ALL)))
             self._learn(lease, record.grounds)
             return lease
 

@@ -275,6 +275,7 @@ class Flight(Lease):
             error = caused(RuntimeError(f"the load of {self.title} raised StopIteration"), error)
         waiters: dict[asyncio.Future[Any], None] = {}
         trouble: Exception | None = None
+        replaced = False
         try:
             with step:
                 if self.state == DONE:
@@ -287,12 +288,15 @@ class Flight(Lease):
                         self.hand_up(self.deadline)
                     else:
                         self.loads.store.finish(self, Failure(error), ttl, replaces=self.anew)
+                        replaced = self.anew
                 except Exception as raised:  # noqa: BLE001 - a clock, a key's __eq__: logged below, outside of the step
                     trouble = raised
                 finally:
                     waiters = self._conclude()
         finally:
             refuse(waiters, error)
+        if replaced and self.loads.backing is not None:
+            self.loads.backing.replaced(self.key)
         if trouble is not None:
             logger.error("The error of the load of %s could not be kept", self.title, exc_info=trouble)
 

@@ -187,6 +187,13 @@ class Store(Keyspace):
     def settle(self, held: Held, own: tuple[Window, ...]) -> bool:
         """Store a value that was set in the bodies of ``own``, or have the innermost of them hold it to its end."""
         windows = [window for domain, name in held.truths() for window in domain.windows_on(name)]
+        if windows and all(window in own for window in windows):
+            self._drop(held.key)  # others were told when the mutation began
+            held.begin()  # before it is seen whether they have changed it since
+            if all(window.may_hold(held.truths()) for window in windows):
+                self._hold(held, own[0])
+                return False
+            held.close()
         self.invalidate(held.key)
         if not windows:
             tags = [domain.tag(name) for domain, name in held.names]
@@ -196,14 +203,15 @@ class Store(Keyspace):
             if any(domain.is_changing_elsewhere(name) for domain, name in held.truths()):
                 return False
             return held.exp > self.clock() and self.put(held.key, held.value, held.exp, tuple(tags))
-        if all(window in own and window.may_hold(held.truths()) for window in windows):
-            earlier = own[0].held.pop((self, held.key), None)
-            if earlier is not None:
-                earlier.close()
-                step.doomed.append(earlier)
-            held.begin()
-            own[0].held[self, held.key] = held
         return False
+
+    def _hold(self, held: Held, window: Window) -> None:
+        """Have a mutation keep a value aside, in place of what it has kept before."""
+        earlier = window.held.pop((self, held.key), None)
+        if earlier is not None:
+            earlier.close()
+            step.doomed.append(earlier)
+        window.held[self, held.key] = held
 
     def is_covered(self, key: Hashable, names: Names) -> bool:
         """Whether a mutation, here or elsewhere, covers what a value of ``key`` rests on."""
@@ -268,6 +276,12 @@ class Store(Keyspace):
         """Drop the entry, fence and detach the loads in progress, kill what rests on it; True if an entry went."""
         if name is ALL:
             return self.invalidate_all()
+        served = self._drop(name)
+        self.announce(name)
+        return served
+
+    def _drop(self, name: Hashable) -> bool:
+        """The same for this process alone."""
         # Everything is looked up before anything changes: a key's __eq__ may raise.
         entry = self.data.get(name)
         flights = [board[name] for board in self.flights.values() if name in board]
@@ -278,7 +292,6 @@ class Store(Keyspace):
             self.invalidations += 1
             self._remove(entry)
         self._fence(flights, windows)
-        self.announce(name)
         self.kill(name)
         return served
 

@@ -113,6 +113,8 @@ class DiskBackend:
         If the file is so slow that too many wait, the oldest of them is dropped.
         """
         self._behind.write((record, moment, replaces))
+        if replaces:  # nobody here may find what rests on the value of before
+            self._behind.send()
 
     def assign(self, record: Record, then: Callable[[], object] | None = None) -> asyncio.Future[None] | None:
         """Invalidate an address, and give it a value; when it is done, and how it fails, is as with `invalidate`."""
