@@ -32,6 +32,7 @@ from cache._backing import Backing
 from cache._batch import Batches, KeyRecipe
 from cache._blocking import ThreadRecipe, fetch_blocking
 from cache._bus import Bus
+from cache._change import Telling, change, cover
 from cache._entry import Entry, Failure
 from cache._flight import Recipe
 from cache._key import ALL
@@ -42,7 +43,7 @@ from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
-from cache._share import change, check_told, cover, tell_tiers_soon
+from cache._share import check_told
 from cache._step import step
 from cache._store import Store
 from cache._tags import Names, named_namespace
@@ -415,27 +416,26 @@ class AsyncCache:
         if switch.off:
             return Applied(False)
         ttl, backing = ttl_of(value), self._loads.backing
-        told = None
-        try:
-            if backing is not None:
-                told = self._assign_behind(backing, key, value, ttl, names)
-        finally:
-            stored = step.run(self._store.assign, key, value, ttl, names)
+        if backing is None:
+            stored, told = step.run(self._store.assign, key, value, ttl, names), None
+        else:
+            stored, told = self._assign_behind(backing, key, value, ttl, names)
         check_told([(self._store, key)])
         return Applied(stored, () if told is None else (told,))
 
     def _assign_behind(
         self, backing: Backing, key: Hashable, value: Any, ttl: float | None, names: Names
-    ) -> Awaitable[None] | None:
-        """Set a value in the tier too, where no mutation covers it: what one keeps aside may still be refused."""
-        if step.is_mine():
-            tell_tiers_soon([(self._store, key)])
-            return None
+    ) -> tuple[bool, Awaitable[None] | None]:
+        """Set a value in the tier too, unless a mutation covers it: what that keeps aside may still be refused."""
+        store = self._store
+        if step.is_mine():  # a finalizer asks in the middle of a step
+            step.launches.append(Telling([(store, key)]))
+            return step.run(store.assign, key, value, ttl, names), None
         with step:
-            covered = self._store.is_covered(key, names)
-            # Who hears of it on the bus must not load what the tier has not forgotten yet.
-            uncover = cover([(self._store, key)])
-        return backing.assign(key, value, 0 if covered else ttl, names, uncover)
+            refused = store.is_covered(key, names)
+            lift = cover([(store, key)])
+            stored = store.assign(key, value, ttl, names)
+        return stored, backing.assign(key, value, 0 if refused else ttl, names, lift)
 
     def delete(self, key: Hashable) -> Applied:
         """``key`` has changed: drop its entry and what was computed from it, and store no load that began before.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet, WeakValueDictionary
 
@@ -17,9 +16,9 @@ from cache._arguments import shown
 from cache._bus import Bus, alone
 from cache._key import ALL, ANY, WILDCARD
 from cache._stable import encode
-from cache._step import for_each, step
+from cache._step import for_each
 from cache._tier import Address, Tier
-from cache.errors import BusError, CacheError
+from cache.errors import BusError
 
 if TYPE_CHECKING:
     from cache._tags import Domain, Truth
@@ -200,7 +199,7 @@ def tell_tiers(truths: Iterable[Truth], then: Callable[[], object] | None = None
     """Have all tiers forget what rests on these: begun when it returns, done when what it returns is.
 
     In a thread without an event loop it waits itself, and there is nothing to wait for. ``then`` is called, in
-    whatever thread, when a tier knows.
+    whatever thread, when all of them know.
 
     Raises:
         CacheError: in such a thread, as `Tier.invalidate` does.
@@ -218,9 +217,10 @@ def tell_tiers(truths: Iterable[Truth], then: Callable[[], object] | None = None
             else:
                 addresses.append(Address(share.space, encode(name)))
     futures: list[Awaitable[None]] = []
+    after = _last_of(len(told), then)
 
     def tell(tier: Tier) -> None:
-        future = tier.invalidate(*told[tier], then)
+        future = tier.invalidate(*told[tier], after)
         if future is not None:
             futures.append(future)
 
@@ -228,45 +228,12 @@ def tell_tiers(truths: Iterable[Truth], then: Callable[[], object] | None = None
     return tuple(futures)
 
 
-def change(truths: Sequence[Truth], act: Callable[..., object], *args: Any) -> tuple[bool, tuple[Awaitable[None], ...]]:
-    """A change that no mutation stands around: here and on the bus it has been made when this returns.
-
-    What it returns, and what is done when the tiers know. They are told first, so nobody here can ask one for what it
-    is about to forget; and where others may have, who have heard of the change on the bus and found what the tier had
-    not forgotten yet, they hear of it again.
-
-    Raises:
-        BusError: the bus was closed, so that others do not hear of it; it was made here.
-        CacheError: a tier could not be told, in a thread without an event loop; it was made here.
-
-    """
-    told: tuple[Awaitable[None], ...] = ()
-    try:
-        if have_tiers(truths):
-            told = tell_tiers_soon(truths) if step.is_mine() else tell_tiers(truths, again(truths))
-    finally:
-        outcome = step.run(act, *args)
-    check_told(truths)
-    return outcome, told
-
-
-def tell_tiers_soon(truths: Sequence[Truth]) -> tuple[Awaitable[None], ...]:
-    """As `tell_tiers`, for a finalizer that asks in the middle of a step: when it is over, with nobody to wait."""
-    step.launches.append(_Telling(truths))
-    return ()
-
-
-class _Telling:
-    """Tells the tiers of what a finalizer has changed."""
-
-    def __init__(self, truths: Sequence[Truth]) -> None:
-        self._truths = truths
-
-    def launch(self) -> None:
-        try:
-            tell_tiers(self._truths, partial(step.run, _invalidate_all, self._truths))
-        except CacheError:
-            logger.exception("An invalidation asked for by a finalizer did not reach a tier")
+def _last_of(calls: int, then: Callable[[], object] | None) -> Callable[[], object] | None:
+    """What is to be called so many times, and does ``then`` what there is to do."""
+    if then is None or calls == 1:
+        return then
+    left = iter(range(calls - 1))  # to take the next is one indivisible operation, whatever thread calls
+    return lambda: None if next(left, None) is not None else then()
 
 
 def check_told(truths: Iterable[Truth]) -> None:
@@ -278,35 +245,6 @@ def check_told(truths: Iterable[Truth]) -> None:
                 f"{share.space} has changed here, and other processes were not told: the bus {share.bus.name!r} was "
                 f"closed by this one"
             )
-
-
-def again(truths: Sequence[Truth]) -> Callable[[], object] | None:
-    """To invalidate these once more, where there are other processes to hear of it."""
-    if not any(domain.share is not None and domain.share.is_watched for domain, _ in truths):
-        return None
-    return partial(step.run, _invalidate_all, truths)
-
-
-def _invalidate_all(truths: Sequence[Truth]) -> None:
-    for domain, name in truths:  # first what cannot fail: here a clock is asked, and a key's __eq__
-        domain.announce(name)
-    for_each(lambda truth: truth[0].invalidate(truth[1]), iter(truths))
-
-
-def cover(truths: Sequence[Truth]) -> Callable[[], object] | None:
-    """Have other processes store nothing of these until what this returns is called; None if they are not told."""
-    covered = slots_by_bus(truths)
-    try:
-        for bus, slots in covered:
-            bus.begin(slots)
-    except BusError:
-        return None
-    return partial(step.run, _uncover, covered) if covered else None
-
-
-def _uncover(covered: Iterable[tuple[Bus, list[int]]]) -> None:
-    for bus, slots in covered:
-        bus.end(slots, 0.0)
 
 
 def is_used(medium: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cache._entry import NEVER, Entry, make_entry
@@ -13,7 +13,7 @@ from cache._policy import LRU, Policy
 from cache._shards import Contents, count_parts, make_contents
 from cache._share import Share
 from cache._step import step
-from cache._tags import Keyspace, Names, SharedTag, Tag
+from cache._tags import Keyspace, Names, SharedTag, Tag, Truth
 from cache._window import Window, enclosing
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Store(Keyspace):
 
     def settle(self, held: Held, own: tuple[Window, ...]) -> bool:
         """Store a value that was set in the bodies of ``own``, or have the innermost of them hold it to its end."""
-        windows = [window for domain, name in held.truths() for window in domain.windows_on(name)]
+        windows = self._mutations_of(held.truths())
         if windows and all(window in own for window in windows):
             self._drop(held.key)  # others were told when the mutation began
             held.begin()  # before it is seen whether they have changed it since
@@ -216,7 +216,13 @@ class Store(Keyspace):
     def is_covered(self, key: Hashable, names: Names) -> bool:
         """Whether a mutation, here or elsewhere, covers what a value of ``key`` rests on."""
         truths = ((self, key), *names)
-        return any(domain.windows_on(name) or domain.is_changing_elsewhere(name) for domain, name in truths)
+        elsewhere = any(domain.is_changing_elsewhere(name) for domain, name in truths)
+        return elsewhere or bool(self._mutations_of(truths))
+
+    @staticmethod
+    def _mutations_of(truths: Iterable[Truth]) -> list[Window]:
+        """Those that cover one of these and have a body, which may write on; a change without one has been made."""
+        return [window for domain, name in truths for window in domain.windows_on(name) if window.has_body]
 
     def _tag_stamped(self, key: Hashable, stamp: int) -> Tag:
         """The tag of ``key``, alive only as long as this is its stamp, whatever it is at the moment."""

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Protocol
 from weakref import WeakSet
 
-from cache._bus import Bus, Stamps
+from cache._bus import Bus
 from cache._key import ALL
 from cache._share import slots_by_bus
 from cache._step import step
@@ -42,7 +42,6 @@ class Kept(Protocol):
 
     @property
     def clean(self) -> bool: ...
-    def hear(self) -> None: ...
     def close(self) -> None: ...
     def settle(self) -> object: ...
 
@@ -70,7 +69,7 @@ class Window:
         "until",
     )
 
-    def __init__(self, targets: Names, clock: Callable[[], float]) -> None:
+    def __init__(self, targets: Names, clock: Callable[[], float], *, has_body: bool = True) -> None:
         self.targets = targets
         self.clock = clock
         self.open = True
@@ -81,8 +80,8 @@ class Window:
         self.began = 0
         #: What other processes know it to cover, by their bus.
         self.covered: list[tuple[Bus, list[int]]] = []
-        #: What its begin has told other processes: the stamps, the slot, and what it put there.
-        self.told: list[tuple[Stamps, int, int]] = []
+        #: Without one it is a change that has been made, of which not everybody has heard yet.
+        self.has_body = has_body
 
     def begin(self) -> None:
         """Cover all targets, then invalidate them: an entry can appear in between in no order of events.
@@ -121,8 +120,6 @@ class Window:
         """Uncover the targets, or leave them covered for ``linger`` seconds more; and invalidate again."""
         if not self.open:
             return
-        for held in self.held.values():
-            held.hear()
         kept = [held for held in self.held.values() if held.clean]
         if not succeeded or linger or self.contested:
             kept = []
@@ -146,6 +143,17 @@ class Window:
         self.targets = ()  # however long it lingers in one domain, it keeps no other alive
         for held in kept:
             held.settle()
+
+    def lift(self) -> None:
+        """Everybody has heard of a change without a body: what was loaded meanwhile was not stored anyway."""
+        if not self.open:
+            return
+        self.open = False
+        _open.discard(self)
+        try:
+            self._uncover()
+        finally:
+            self._uncover_elsewhere(0.0)
 
     def disown(self) -> None:
         """In a process that was forked while it was open: it goes on in the parent alone."""
@@ -171,22 +179,21 @@ class Window:
     def may_hold(self, names: Iterable[Truth]) -> bool:
         """Whether a value that rests on ``names`` can still be the last word when the body ends.
 
-        Of its own targets it knows whether another mutation overlapped, or whether another process has invalidated
-        them since; of other names only that none has begun or ended since in all of their domain, and nothing at all
-        where other processes may change them.
+        Of its own targets it knows whether another mutation overlapped; of other names only that none has begun or
+        ended since in all of their domain. Where other processes may change any of them, it cannot be known.
         """
         targets = self.targets
         others = (domain for domain, name in names if (domain, name) not in targets and (domain, ALL) not in targets)
-        unmoved = (domain.mutated <= self.began and not domain.is_watched for domain in others)
-        unheard = (stamps[slot] == stamp for stamps, slot, stamp in self.told)
-        return self.open and not self.contested and all(unmoved) and all(unheard)
+        return (
+            self.open
+            and not self.contested
+            and all(domain.mutated <= self.began for domain in others)
+            and not any(domain.is_watched for domain, _ in names)
+        )
 
     def _invalidate(self) -> None:
         for domain, name in self.targets:
             domain.invalidate(name)
-            share = domain.share
-            if share is not None and share.is_watched:
-                self.told.append((share.bus.stamps, share.slot(name), share.announced))
         for domain, _ in self.targets:
             domain.mutated = epoch.changes
 

@@ -36,9 +36,6 @@ class Value:
         self.closed = 0
         self.settled = 0
 
-    def hear(self) -> None:
-        """There is no other process."""
-
     def close(self) -> None:
         self.closed += 1
 
