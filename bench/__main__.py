@@ -12,15 +12,15 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench import report, studies
 from bench.environments import TOP, Environment, InstallationFailed, environment, installed_versions
-from bench.questions import HITS, LOADS, TOOLS, Question
+from bench.questions import HITS, LOADS, SHARED, TOOLS, Question
 from bench.rounds import Effort, Outcome, measure
 from bench.studies import Extent, Found
-from bench.verdicts import lines_of
+from bench.verdicts import Line, lines_of
 
 DOCUMENT = TOP / "docs" / "benchmarks.md"
 
@@ -55,21 +55,30 @@ def main() -> int:
     except InstallationFailed as failure:
         print(failure, file=sys.stderr)
         return 1
-    outcomes = _contests(options, environments)
+    outcomes = _contests(options, environments, (*HITS, *LOADS, *TOOLS))
+    shared = _contests(options, environments, SHARED)
     found = _studies(options, environments)
-    lines = [line for question, by_version in outcomes.items() for line in lines_of(question, by_version)]
-    lines += [line for part in found.values() for line in part.lines]
-    text = report.document(lines, outcomes, {name: part.section for name, part in found.items()}, options.versions)
+    lines = [*_lines(outcomes), *(line for part in found.values() for line in part.lines)]
+    sections = {name: part.section for name, part in found.items()}
+    if shared:
+        sections = {"Buses and tiers": report.sharing(_lines(shared), shared, options.versions), **sections}
+    text = report.document(lines, outcomes, sections, options.versions)
     print(text)
     if not options.only:
         DOCUMENT.write_text(text, encoding="utf-8")
     return 0
 
 
-def _contests(options: Options, environments: list[Environment]) -> dict[Question, dict[str, Outcome]]:
+def _lines(outcomes: report.Outcomes) -> list[Line]:
+    return [line for question, by_version in outcomes.items() for line in lines_of(question, by_version)]
+
+
+def _contests(
+    options: Options, environments: list[Environment], questions: Iterable[Question]
+) -> dict[Question, dict[str, Outcome]]:
     effort = QUICK if options.quick else THOROUGH
     outcomes: dict[Question, dict[str, Outcome]] = {}
-    for known in (*HITS, *LOADS, *TOOLS):
+    for known in questions:
         if options.only not in known.what:
             continue
         question = known.brief() if options.quick else known

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import weakref
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 #: Seconds after which nothing in a benchmark expires.
@@ -19,26 +24,60 @@ class Contender:
     """What one library offers.
 
     ``lru``, ``ttl`` and ``method`` make, for a number of entries, a decorator of ``async def`` functions; ``core``
-    makes a cache with ``get(key, loader=..., batch_loader=...)``. ``tool`` makes a decorator of tools of agents, and
-    ``session`` what their calls are watched in. None is what the library does not have.
+    makes a cache with ``get(key, loader=..., batch_loader=...)``. ``mutation`` makes, for a cached function, a
+    decorator of what changes its results; ``settle`` waits until nothing more is written behind the back of those who
+    load. ``tool`` makes a decorator of tools of agents, and ``session`` what their calls are watched in. None is what
+    the library does not have.
     """
 
     lru: Callable[[int], Decorate] | None = None
     ttl: Callable[[int], Decorate] | None = None
     method: Callable[[int], Decorate] | None = None
     core: Callable[..., Any] | None = None
+    mutation: Callable[[Any], Decorate] | None = None
+    settle: Callable[[], Awaitable[object]] | None = None
     tool: Callable[..., Decorate] | None = None
     session: Callable[..., Any] | None = None
 
 
 def _ours() -> Contender:
-    # The former version has the same names.
+    # The former version has the same names, as far as it goes.
     cache = import_module("cache")
     return Contender(
         lru=lambda size: cache.AsyncLRU(maxsize=size),
         ttl=lambda size: cache.AsyncTTL(time_to_live=LIFE, maxsize=size),
         method=lambda size: cache.AsyncLRU(maxsize=size),
         core=cache.AsyncCache,
+        mutation=getattr(cache, "invalidates", None),
+    )
+
+
+#: Whatever is shared needs a name of its own.
+_names = (f"bench {number}" for number in count())
+
+
+def _on_a_bus() -> Contender:
+    cache = import_module("cache")
+    folder = mkdtemp(prefix="async-cache-bench-", dir="/dev/shm")
+    bus = cache.SharedMemoryBus("bench", directory=folder)
+    weakref.finalize(bus, shutil.rmtree, folder, ignore_errors=True)
+    shared = {"bus": bus, "namespace": folder}
+    return Contender(
+        lru=lambda size: cache.AsyncLRU(maxsize=size, name=next(_names), **shared),
+        ttl=lambda size: cache.AsyncTTL(time_to_live=LIFE, maxsize=size, name=next(_names), **shared),
+        mutation=cache.invalidates,
+    )
+
+
+def _before_a_disk() -> Contender:
+    cache = import_module("cache")
+    folder = mkdtemp(prefix="async-cache-bench-")
+    tier = cache.DiskBackend(Path(folder) / "cache.db")
+    weakref.finalize(tier, shutil.rmtree, folder, ignore_errors=True)
+    return Contender(
+        lru=lambda size: cache.AsyncLRU(maxsize=size, name=next(_names), backup=tier, namespace=folder),
+        mutation=cache.invalidates,
+        settle=tier.flush,
     )
 
 
@@ -127,6 +166,8 @@ def _theine() -> Contender:
 OURS = "async-cache"
 UNTRACKED = "async-cache, track=False"
 S3FIFO = 'async-cache, policy="s3fifo"'
+ON_BUS = "async-cache on a bus"
+ON_DISK = "async-cache before a disk tier"
 AGENTS = "agent_cache"
 FORMER = "async-cache 2.0.3"
 REFERENCES = "reference implementations"
@@ -135,6 +176,8 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     OURS: _ours,
     UNTRACKED: _untracked,
     S3FIFO: _s3fifo,
+    ON_BUS: _on_a_bus,
+    ON_DISK: _before_a_disk,
     AGENTS: _agents,
     "async-lru": _async_lru,
     "cachetools-async": _cachetools_async,

@@ -67,12 +67,13 @@ def environment(version: str) -> Environment:
     """
     made = Environment(version, TOP / f".venv-bench-{version}")
     stamp = made.folder / "pins"
-    wanted = _digest("peers.txt", "former.txt", "references.txt")
+    wanted = _digest("own.txt", "peers.txt", "former.txt", "references.txt")
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return made
     print(f"making {made.folder.name}", file=sys.stderr, flush=True)
     interpreter = _find_python(version)
     _run(interpreter, "-m", "venv", "--clear", str(made.folder))
+    _install(made, "own.txt")
     _install(made, "peers.txt")
     _install(made, "former.txt", "--no-deps", "--target", str(made.former))
     try:

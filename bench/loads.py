@@ -51,6 +51,23 @@ class Miss(Case):
         return range(begin, self._next)
 
 
+class WrittenBehind(Miss):
+    """A miss, with all that is written of it behind the caller's back, if anything is."""
+
+    def __init__(self, contender: Contender) -> None:
+        super().__init__(contender)
+        self._settle = contender.settle
+
+    async def run(self, count: int) -> int:
+        """Nanoseconds of so many misses, until the last of them is written."""
+        nanoseconds = await super().run(count)
+        if self._settle is None:
+            return nanoseconds
+        began = process_time_ns()
+        await self._settle()
+        return nanoseconds + process_time_ns() - began
+
+
 class Herd(Case):
     """``size`` callers of one new key at once. Without a cache: as many that wait each for a future of its own."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.contenders import AGENTS, FORMER, OURS, PEERS, S3FIFO, UNTRACKED
+from bench.contenders import AGENTS, FORMER, ON_BUS, ON_DISK, OURS, PEERS, S3FIFO, UNTRACKED
 from bench.rounds import Contest
 
 #: What stands for the same work without a cache, and for the fastest of the other libraries.
@@ -17,8 +18,8 @@ class Target:
     """A bound of one ratio, or of microseconds.
 
     Either our time is ``most`` times that of ``other``, or that of ``other`` is ``least`` times ours, or ours is
-    ``microseconds``. Two bounds are those on Python 3.11 and on newer ones. Without any, the ratio is told, and nothing
-    promised.
+    ``microseconds``. Two bounds are those on Python 3.11 and on newer ones. Without any, the ratio to ``other`` is
+    told, and nothing promised.
     """
 
     other: str = BARE
@@ -47,7 +48,7 @@ class Question:
         if contest.case in ("hit", "tool hit", "watching"):
             return self
         named = {target.other for target in self.targets}
-        kept = tuple(name for name in contest.entrants if name == OURS or name in named)
+        kept = (*contest.entrants[:1], *(name for name in contest.entrants[1:] if name in named))
         return replace(self, contest=replace(contest, entrants=kept))
 
 
@@ -89,6 +90,14 @@ def _decorate(what: str, *, new: bool) -> Question:
 def _tool(what: str, *, microseconds: float | None = None, **options: Any) -> Question:
     targets = (Target(),) if microseconds is None else (Target(microseconds=microseconds), Target())
     return Question(f"agent tool: {what}", Contest("tool hit", (AGENTS,), options), targets)
+
+
+def _on_bus(what: str, case: str, *, most: float | None = None, **options: Any) -> Question:
+    return Question(f"on a bus: {what}", Contest(case, (ON_BUS, OURS), options), (Target(OURS, most=most),))
+
+
+def _on_disk(what: str, case: str, by_hand: str, **options: Any) -> Question:
+    return Question(f"before a disk tier: {what}", Contest(case, (ON_DISK,), options), bare=by_hand)
 
 
 def on(loop: str) -> str:
@@ -149,3 +158,25 @@ LOADS = (
     _decorate("decorating, a known signature", new=False),
     _decorate("decorating, new names in a known form", new=True),
 )
+
+#: Of buses there is only the one in shared memory, which is of Linux.
+ON_BUSES = (
+    _on_bus("hit, one argument", "hit", most=1.6, shape="one argument", keep="lru"),
+    _on_bus("hit, one argument, with a ttl", "hit", most=1.6, shape="one argument", keep="ttl"),
+    _on_bus("miss whose load suspends once", "miss"),
+    _on_bus("mutation of one key", "mutation"),
+)
+
+ON_DISKS = (
+    _on_disk("hit of the disk", "disk hit", "read", at_once=1),
+    _on_disk("100 hits of the disk at once", "disk hit", "reads", at_once=100),
+    Question(
+        "before a disk tier: load that is written behind",
+        Contest("written behind", (ON_DISK, OURS)),
+        (Target(OURS),),
+        bare="task",
+    ),
+    _on_disk("mutation of one key", "disk mutation", "transaction"),
+)
+
+SHARED = (*(ON_BUSES if sys.platform == "linux" else ()), *ON_DISKS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,13 @@ CONTENDERS = """\
 Times as multiples of our own: 3 is three times as long. Empty: it has nothing of the kind, or does not give the same
 answers. A miss suspends once and stores into a full cache; every caller of a herd asks for the same new key."""
 
+SHARING = """\
+**Without it** is the same cache without the bus or the tier, in a process that takes turns with this one. **By hand**
+is what the standard library offers for one row of an SQLite file in the same journal mode, in `asyncio.to_thread`: it
+knows of no loads, tags or other processes. A load that is written behind also asks the tier first, and counts until it
+is written; a mutation tells the tier before its body and again after it, which makes two transactions. Threads count,
+waiting for the disk does not, and no other process changes anything meanwhile."""
+
 #: Where the soak leaves its plot.
 PLOT = TOP / "docs" / "soak.png"
 OVER_TIME = """\
@@ -49,7 +57,9 @@ functions and cancelled callers.
 
 def document(lines: Sequence[Line], outcomes: Outcomes, sections: Mapping[str, str], versions: Sequence[str]) -> str:
     """All of it, as Markdown."""
-    parts = [_head(), "## Targets\n", targets(lines, versions), "", _verdict(lines)]
+    parts = [_head()]
+    if lines:
+        parts += ["## Targets\n", targets(lines, versions), *_verdict(lines)]
     if outcomes:
         parts += ["\n## All contenders\n", CONTENDERS]
         for version in versions:
@@ -66,6 +76,17 @@ def targets(lines: Sequence[Line], versions: Sequence[str]) -> str:
     """The table of everything that is promised."""
     head = ["what", "target", *(f"Python {version}" for version in versions)]
     return table(head, [[line.what, line.target, *(_cell(line, version) for version in versions)] for line in lines])
+
+
+def sharing(lines: Sequence[Line], outcomes: Outcomes, versions: Sequence[str]) -> str:
+    """The section about what is shared with other processes, and what outlives them."""
+    rows = [
+        [question.what, *(_times(question, times, version) for version in versions)]
+        for question, times in outcomes.items()
+    ]
+    head = ["takes, and without it or by hand", *(f"Python {version}" for version in versions)]
+    parts = [SHARING, "", targets(lines, versions), *_verdict(lines), "", table(head, rows)]
+    return "\n".join([*parts, "", *(_item(reason) for reason in missing(outcomes))]).rstrip()
 
 
 def contenders(outcomes: Outcomes, version: str) -> str:
@@ -100,11 +121,11 @@ def _head() -> str:
     return HEAD.format(peers=peers, former=FORMER, machine=_machine())
 
 
-def _verdict(lines: Sequence[Line]) -> str:
-    """How many of the promises are kept."""
+def _verdict(lines: Sequence[Line]) -> list[str]:
+    """How many of the promises are kept, as a paragraph; nothing where there is none."""
     cells = [cell for line in lines for cell in line.cells.values() if cell.met is not None]
     met = sum(1 for cell in cells if cell.met)
-    return f"{met} of {len(cells)} targets are met."
+    return ["", f"{met} of {len(cells)} targets are met."] if cells else []
 
 
 def _item(text: str) -> str:
@@ -113,6 +134,17 @@ def _item(text: str) -> str:
 
 def _cell(line: Line, version: str) -> str:
     return str(line.cells[version]) if version in line.cells else ""
+
+
+def _times(question: Question, outcomes: Mapping[str, Outcome], version: str) -> str:
+    if version not in outcomes:
+        return ""
+    first, *others = question.contest.entrants
+    times = outcomes[version].times
+    beside = [times[name].median for name in others if name in times]
+    if not others:
+        beside = [statistics.median(times[first].bare)]
+    return ", ".join(_duration(median) for median in (times[first].median, *beside))
 
 
 def _duration(nanoseconds: float) -> str:

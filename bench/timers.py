@@ -7,6 +7,7 @@ are included. The interpreter adapts the code of a loop to what the loop calls, 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from time import process_time_ns
 from types import FunctionType
@@ -26,6 +27,14 @@ async def one_argument(call: Any, keys: Iterable[Any]) -> int:
     began = process_time_ns()
     for key in keys:
         await call(key)
+    return process_time_ns() - began
+
+
+async def gathered(call: Any, groups: Iterable[Any]) -> int:
+    """Nanoseconds of ``await call(key)`` for all keys of a group at once, for all groups."""
+    began = process_time_ns()
+    for keys in groups:
+        await asyncio.gather(*[call(key) for key in keys])
     return process_time_ns() - began
 
 

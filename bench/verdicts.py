@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.contenders import PEERS
+from bench.contenders import OURS, PEERS
 from bench.questions import BARE, BEST_PEER, Question, Target
 from bench.rounds import Outcome, Spread, Times
 
@@ -15,6 +15,9 @@ _BARE_NAMES = {
     "gather": "x a bare `gather`",
     "task": "x a bare task",
     "wraps": "x `functools.wraps`",
+    "read": "x a read by hand",
+    "reads": "x 100 reads by hand",
+    "transaction": "x a transaction by hand",
 }
 
 
@@ -58,39 +61,38 @@ def best_peer(times: Mapping[str, Times]) -> str | None:
 def _judge(question: Question, target: Target, version: str, times: Mapping[str, Times]) -> Cell:
     own = times[question.contest.entrants[0]]
     bound = target.bound(version)
-    if bound is None:
-        return Cell(_ratio_text(own.over_bare()))
     if target.microseconds is not None:
         spread = Spread.of(nanoseconds / 1e3 for nanoseconds in own.own)
-        return Cell(_ratio_text(spread), met=spread.median <= bound)
+        return Cell(_ratio_text(spread), met=_is_most(spread, bound))
     if target.other == BARE:
         spread = own.over_bare()
-        return Cell(_ratio_text(spread), met=spread.median <= bound)
+        return Cell(_ratio_text(spread), met=_is_most(spread, bound))
     other = best_peer(times) if target.other == BEST_PEER else target.other
     if other is None or other not in times:
         return Cell("not measured")
     name = f", {other}" if target.other == BEST_PEER else ""
     if target.least is not None:
         spread = times[other].over(own)
-        return Cell(_ratio_text(spread) + name, met=spread.median >= bound)
+        return Cell(_ratio_text(spread) + name, met=spread.median >= target.least)
     spread = own.over(times[other])
-    return Cell(_ratio_text(spread) + name, met=spread.median <= bound)
+    return Cell(_ratio_text(spread) + name, met=_is_most(spread, bound))
+
+
+def _is_most(spread: Spread, bound: float | None) -> bool | None:
+    return None if bound is None else spread.median <= bound
 
 
 def _describe(question: Question, target: Target) -> str:
-    if target.bound("") is None:
-        return _BARE_NAMES[question.bare]
     if target.microseconds is not None:
         return f"≤ {target.microseconds:g} µs"
-    if target.other == BARE:
-        return f"≤ {_bounds(target)} {_BARE_NAMES[question.bare]}"
     if target.least is not None:
         return f"≥ {_bounds(target)} times as fast as {_name(target.other)}"
-    return f"≤ {_bounds(target)} x {_name(target.other)}"
+    other = _BARE_NAMES[question.bare] if target.other == BARE else f"x {_name(target.other)}"
+    return other if target.most is None else f"≤ {_bounds(target)} {other}"
 
 
 def _name(other: str) -> str:
-    return "the best peer" if other == BEST_PEER else other
+    return {BEST_PEER: "the best peer", OURS: "without it"}.get(other, other)
 
 
 def _bounds(target: Target) -> str:

@@ -22,10 +22,12 @@ from bench.agents import ToolHit, Watching
 from bench.cases import Case
 from bench.contenders import CONTENDERS
 from bench.decorating import Decorate
+from bench.disk import DiskHit, DiskMutation
 from bench.growth import growth
 from bench.hits import Hit
-from bench.loads import Batch, Herd, Miss
+from bench.loads import Batch, Herd, Miss, WrittenBehind
 from bench.memory import per_entry
+from bench.mutations import Mutation
 from bench.pauses import bare_pauses, given_back, pauses
 from bench.ratios import ratios
 
@@ -34,6 +36,10 @@ CASES: dict[str, Callable[..., Case]] = {
     "miss": Miss,
     "herd": Herd,
     "batch": Batch,
+    "written behind": WrittenBehind,
+    "mutation": Mutation,
+    "disk hit": DiskHit,
+    "disk mutation": DiskMutation,
     "decorate": Decorate,
     "tool hit": ToolHit,
     "watching": Watching,

@@ -52,26 +52,22 @@ class Kept(NamedTuple):
 
 
 class Backing:
-    """The tier behind one cache, which is known there as its ``space``."""
+    """The tier behind one cache, which is known there as its ``space``.
+
+    ``version`` is what changes when values of before must not be used any more, beside their type.
+    """
 
     __slots__ = (
-        "_codec_of",
-        "_envelope",
-        "_has_warned",
-        "_hits",
-        "_misses",
-        "_refused",
-        "_unencodable",
-        "space",
-        "store",
-        "tier",
-    )
+        "_codec_of", "_envelope", "_has_warned", "_hits", "_misses", "_refused", "_unencodable", "_version", "space",
+        "store", "tier",
+    )  # fmt: skip
 
-    def __init__(self, tier: Tier, space: str, store: Store, codec_of: Callable[[], Codec]) -> None:
+    def __init__(self, tier: Tier, space: str, store: Store, codec_of: Callable[[], Codec], version: str) -> None:
         self.tier = tier
         self.space = space
         self.store = store
         self._codec_of = codec_of
+        self._version = version
         self._envelope: Envelope | None = None
         self._has_warned = False
         self.reset_metrics()
@@ -83,7 +79,8 @@ class Backing:
         Made when it is first needed: an annotation may name what is defined below the function.
         """
         if self._envelope is None:
-            self._envelope = Envelope(self._codec_of(), self.space, compress_above=self.tier.compress_above)
+            name = f"{self.space} {self._version}"
+            self._envelope = Envelope(self._codec_of(), name, compress_above=self.tier.compress_above)
         return self._envelope
 
     def reset_metrics(self) -> None:
@@ -143,16 +140,19 @@ class Backing:
             flight.moment = answer
             self._misses += 1
             return True
+        names = tuple(flight.names)
         try:
             value = self.envelope.decode(answer.value)
-        except Refused as refused:
-            logger.debug("%s: %s", flight.title, refused)
+            if flight.undecided_in is not None:
+                names += tuple((flight.undecided_in, tag) for tag in flight.recipe.judge(value)[1])
+        except Exception as error:  # noqa: BLE001 - refused; or the user's own functions refuse what an older version has made
+            logger.debug("%s: %r", flight.title, error)
             self._refused += 1
             return None
         with step:
             if flight.state == DONE:  # nobody waits any more
                 return True
-            if not self._knows(answer, flight.names):
+            if not self._knows(answer, names):
                 self._refused += 1
                 return None
             if self._learn(flight, answer.grounds):

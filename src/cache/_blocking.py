@@ -174,7 +174,7 @@ def load_plainly(load: Callable[[], Any]) -> Any:
 def fetch_blocking(loads: Loads, key: Hashable, recipe: ThreadRecipe) -> Any:
     """The value of ``key``, from its entry, from a load that may be joined, or from one in this thread."""
     loads.store.code(key)  # refused before anybody else is concerned
-    if _is_in_step():
+    if step.is_mine():  # a finalizer asks: until the end of the step no load begins
         step.run(_count, loads.store)
         return _load_alone(loads.store, key, recipe.load)
     reader = current_frame()
@@ -210,12 +210,6 @@ def _load_alone(store: Store, key: Hashable, load: Callable[[], Any]) -> Any:
         return load_plainly(load)
     except asyncio.CancelledError as cause:  # no task is cancelled here: it would pass for a cancellation of the caller
         raise LoadCancelled(f"the load of {store.name}[{shown(key)}] was cancelled from inside") from cause
-
-
-def _is_in_step() -> bool:
-    """Whether a finalizer asks, in the middle of a step of this thread: until its end no load begins."""
-    lock: Any = step.lock
-    return bool(lock._is_owned())
 
 
 def _count(store: Store) -> None:

@@ -42,7 +42,7 @@ from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
-from cache._share import change, check_told, cover
+from cache._share import change, check_told, cover, tell_tiers_soon
 from cache._step import step
 from cache._store import Store
 from cache._tags import Names, named_namespace
@@ -146,9 +146,9 @@ class AsyncCache:
         #: The names that rest in a key itself, beside those that a caller gives.
         self._implied: Callable[[Hashable, bool], Names] | None = None
         self._membership = Membership(self._loads, self._namespace, name, codec)
-        self._membership.join(bus, backup)
         with step:
             _caches.add(self)
+            self._membership.join(bus, backup)
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -428,6 +428,9 @@ class AsyncCache:
         self, backing: Backing, key: Hashable, value: Any, ttl: float | None, names: Names
     ) -> Awaitable[None] | None:
         """Set a value in the tier too, where no mutation covers it: what one keeps aside may still be refused."""
+        if step.is_mine():
+            tell_tiers_soon([(self._store, key)])
+            return None
         with step:
             covered = self._store.is_covered(key, names)
             # Who hears of it on the bus must not load what the tier has not forgotten yet.

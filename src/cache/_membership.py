@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,8 +11,9 @@ from cache._arguments import DEFAULT, Default
 from cache._backing import Backing, check_codec, codec_of
 from cache._bus import Bus
 from cache._loads import Loads
-from cache._share import Share, check_bus, check_tier, claim, configured
+from cache._share import SAME_NAME, Share, check_bus, check_claim, check_tier, claim, configured
 from cache._step import step
+from cache._store import Store
 from cache._tags import Namespace
 from cache._tier import Tier
 from cache.codec import Codec
@@ -22,6 +24,7 @@ class Wrapped(Protocol):
 
     def space(self) -> str: ...
     def annotation(self) -> Any: ...
+    def version(self) -> str: ...
     def joined(self) -> None: ...
 
 
@@ -48,13 +51,22 @@ class Membership:
         self._codec: Any = check_codec(codec)
         self._follows_bus = self._follows_backup = False
 
+    @property
+    def store(self) -> Store:
+        """The entries of the cache."""
+        return self._loads.store
+
     def join(self, bus: Bus | Default | None, backup: Tier | Default | None) -> None:
         """Be on this bus and before this tier; by default on those of the whole application, whatever they are."""
-        self._follows_bus, self._follows_backup = bus is DEFAULT, backup is DEFAULT
-        self._connect(
-            configured.bus if bus is DEFAULT else check_bus(bus),
-            configured.tier if backup is DEFAULT else check_tier(backup),
+        own_bus, own_tier = (
+            None if bus is DEFAULT else check_bus(bus),
+            None if backup is DEFAULT else check_tier(backup),
         )
+        with step:  # or the application might move meanwhile
+            self._follows_bus, self._follows_backup = bus is DEFAULT, backup is DEFAULT
+            self._connect(
+                configured.bus if self._follows_bus else own_bus, configured.tier if self._follows_backup else own_tier
+            )
 
     def follow(self) -> None:
         """Go where the whole application has gone, unless something else was said of this cache."""
@@ -67,15 +79,9 @@ class Membership:
             tier = configured.tier or tier
         self._connect(bus, tier)
 
-    def why_not(self, bus: Bus | None, tier: Tier | None) -> str | None:
-        """Why it cannot go with the whole application to these; None if it can, or does not have to."""
-        if (bus is None or not self._follows_bus) and (tier is None or not self._follows_backup):
-            return None
-        try:
-            self._space()
-        except TypeError as error:
-            return f"{self._loads.store.name}: {error}"
-        return None
+    def may_follow(self, bus: Bus | None, tier: Tier | None) -> bool:
+        """Whether it goes with the whole application to one of these."""
+        return (bus is not None and self._follows_bus) or (tier is not None and self._follows_backup)
 
     def _connect(self, bus: Bus | None, tier: Tier | None) -> None:
         store = self._loads.store
@@ -86,18 +92,20 @@ class Membership:
             had = (share.bus if share.is_watched else None, share.tiers)
         if had == (bus, tiers):
             return
-        space, wrapped = self._space(), self.wrapped()
+        space, wrapped = self.space(), self.wrapped()
         with step:
             claim((bus, tier), space, store)
             self._namespace.join_with(bus, tier)
             store.join(Share(space, bus, tiers))
             if tier is not None:
                 annotation = _anything if wrapped is None else wrapped.annotation
-                self._loads.backing = Backing(tier, space, store, partial(codec_of, tier, self._codec, annotation))
+                codec = partial(codec_of, tier, self._codec, annotation)
+                version = "" if wrapped is None else wrapped.version()
+                self._loads.backing = Backing(tier, space, store, codec, version)
             if wrapped is not None:
                 wrapped.joined()
 
-    def _space(self) -> str:
+    def space(self) -> str:
         """What all processes call this cache.
 
         Raises:
@@ -114,6 +122,31 @@ class Membership:
         if space.startswith("#"):
             raise TypeError(f"name={space!r}: the name of a cache that is shared begins with anything but #")
         return space
+
+
+def check_places(members: Iterable[Membership], bus: Bus | None, tier: Tier | None) -> None:
+    """Refuse to move these to a bus and a tier, if one of them cannot be there.
+
+    Raises:
+        TypeError: it has no name that other processes know; the message says which, and what to do for each.
+        ValueError: two of them have the same name.
+
+    """
+    spaces: Counter[str] = Counter()
+    refused = []
+    for member in members:
+        try:
+            spaces[member.space()] += 1
+        except TypeError as error:
+            refused.append(f"{member.store.name}: {error}")
+    if refused:
+        raise TypeError("\n".join([f"{len(refused)} caches cannot be shared with other processes:", *sorted(refused)]))
+    for space, count in spaces.items():
+        if count > 1:
+            raise ValueError(SAME_NAME.format(space=space))
+    for member in members:
+        check_claim((bus, tier), member.space(), member.store)
+        member.store.windows_by_code()  # a mutation may cover a key that other processes could not know
 
 
 def _anything() -> Any:

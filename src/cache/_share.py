@@ -7,6 +7,7 @@ them. A domain without a share belongs to this process alone.
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +19,12 @@ from cache._key import ALL, ANY, WILDCARD
 from cache._stable import encode
 from cache._step import for_each, step
 from cache._tier import Address, Tier
-from cache.errors import BusError
+from cache.errors import BusError, CacheError
 
 if TYPE_CHECKING:
     from cache._tags import Domain, Truth
+
+logger = logging.getLogger("cache")
 
 _ALL: Final = encode(ALL)
 _ANY: Final = encode(ANY)
@@ -101,6 +104,13 @@ class Share:
 _claimed: WeakValueDictionary[tuple[object, str], Any] = WeakValueDictionary()
 
 
+#: What two caches are told that want the same name.
+SAME_NAME: Final = (
+    "{space!r} is the name of two caches of this process, and other processes could not tell one from the other: give "
+    "one of them another with name=..."
+)
+
+
 def claim(media: Iterable[Bus | Tier | None], space: str, domain: Domain) -> None:
     """Be known by this name on a bus, and to tiers.
 
@@ -108,20 +118,28 @@ def claim(media: Iterable[Bus | Tier | None], space: str, domain: Domain) -> Non
         ValueError: another cache of this process is.
 
     """
+    media = [medium for medium in media if medium is not None]
+    check_claim(media, space, domain)
     for medium in media:
-        if medium is None:
-            continue
+        _claimed[medium, space] = domain
+
+
+def release(media: Iterable[Bus | Tier], space: str) -> None:
+    """Be known by this name there no longer."""
+    for medium in media:
+        _claimed.pop((medium, space), None)
+
+
+def check_claim(media: Iterable[Bus | Tier | None], space: str, domain: Domain) -> None:
+    """Refuse what `claim` would refuse."""
+    for medium in media:
         found = _claimed.get((medium, space))
         if found is not None and found is not domain:
             del found
             gc.collect()  # a function that was defined anew may be garbage that nobody has collected yet
             found = _claimed.get((medium, space))
         if found is not None and found is not domain:
-            raise ValueError(
-                f"{space!r} is the name of two caches of this process, and other processes could not tell one from "
-                f"the other: give one of them another with name=..."
-            )
-        _claimed[medium, space] = domain
+            raise ValueError(SAME_NAME.format(space=space))
 
 
 def claimed(medium: object, space: str) -> Domain | None:
@@ -225,11 +243,30 @@ def change(truths: Sequence[Truth], act: Callable[..., object], *args: Any) -> t
     told: tuple[Awaitable[None], ...] = ()
     try:
         if have_tiers(truths):
-            told = tell_tiers(truths, again(truths))
+            told = tell_tiers_soon(truths) if step.is_mine() else tell_tiers(truths, again(truths))
     finally:
         outcome = step.run(act, *args)
     check_told(truths)
     return outcome, told
+
+
+def tell_tiers_soon(truths: Sequence[Truth]) -> tuple[Awaitable[None], ...]:
+    """As `tell_tiers`, for a finalizer that asks in the middle of a step: when it is over, with nobody to wait."""
+    step.launches.append(_Telling(truths))
+    return ()
+
+
+class _Telling:
+    """Tells the tiers of what a finalizer has changed."""
+
+    def __init__(self, truths: Sequence[Truth]) -> None:
+        self._truths = truths
+
+    def launch(self) -> None:
+        try:
+            tell_tiers(self._truths, partial(step.run, _invalidate_all, self._truths))
+        except CacheError:
+            logger.exception("An invalidation asked for by a finalizer did not reach a tier")
 
 
 def check_told(truths: Iterable[Truth]) -> None:

@@ -13,6 +13,7 @@ from cache._arguments import DEFAULT, Default, check_name, check_some_tags, chec
 from cache._bus import Bus
 from cache._cache import AsyncCache, living
 from cache._key import ALL
+from cache._membership import check_places
 from cache._mutation import Linger, Mutating, check_linger
 from cache._share import change, check_bus, check_tier, configured
 from cache._step import step
@@ -100,19 +101,20 @@ def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | N
     wanted = None if bus is DEFAULT else check_bus(bus)
     tier = None if backup is DEFAULT else check_tier(backup)
     gc.collect()  # a cached function that nobody has any more is garbage of the kind that has to be collected
-    caches = living()
-    refused = [why for cache in caches if (why := cache._membership.why_not(wanted, tier)) is not None]
-    if refused:
-        raise TypeError("\n".join([f"{len(refused)} of {len(caches)} caches cannot be shared:", *sorted(refused)]))
     with step:
+        members = [cache._membership for cache in living()]
+        moving = [member for member in members if member.may_follow(wanted, tier)]
+        check_places(moving, wanted, tier)
+        for namespace in named_namespaces():
+            namespace.check_bus(wanted)
         if bus is not DEFAULT:
             configured.bus = wanted
         if backup is not DEFAULT:
             configured.tier = tier
         for namespace in named_namespaces():
             namespace.join_with(configured.bus, configured.tier)
-        for cache in caches:
-            cache._membership.follow()
+        for member in moving:
+            member.follow()
 
 
 async def shutdown(timeout: float = 5.0) -> None:  # noqa: ASYNC109 - it bounds a wait, and cancels nothing

@@ -109,6 +109,11 @@ class Step:
         if heaps:
             self.let_go(heaps)
 
+    def is_mine(self) -> bool:
+        """Whether this thread is in the middle of one: a finalizer may ask."""
+        lock: Any = self.lock
+        return bool(lock._is_owned())
+
     def run(self, change: Change, *args: Any) -> bool:
         """``change(*args)`` as one step; True if it says so. Inside a step of this thread, put off to its end."""
         with self.lock:

@@ -254,6 +254,10 @@ class Store(Keyspace):
             lease.tags.add(self.tag(ANY))
         if rested and isinstance(own, SharedTag) and own.slot:
             lease.tags.add(self._tag_stamped(lease.key, own.stamp))
+        for board in self.flights.values():
+            other = board.get(lease.key)
+            if other is not None and other is not lease:  # it may have got the value of before from a tier
+                other.dirty()
         old = self.data.get(lease.key)
         if old is not None:  # it is the older one even if the new is not stored
             self._remove(old)

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 from weakref import WeakValueDictionary
 
 from cache._key import ALL, ANY, WILDCARD
-from cache._share import Share, claim, configured, is_used, is_wildcard
+from cache._share import Share, claim, configured, is_used, is_wildcard, release
 from cache._stable import encode
 from cache._step import step
 
@@ -120,15 +120,40 @@ class Domain:
         self.share: Share | None = None
 
     def join(self, share: Share) -> None:
-        """From here on other processes know this domain; nothing that rested on it so far is good any longer."""
-        windows: dict[Hashable, list[Window]] = dict(self.windows)
-        if self.share is None:
-            windows = {encode(name): covering for name, covering in windows.items()}
+        """From here on other processes know this domain; nothing that rested on it so far is good any longer.
+
+        Raises:
+            TypeError: a mutation covers a name that has no form that is the same in every process.
+            BusError: other processes cannot be told of a mutation that is in progress.
+
+        """
+        windows = self.windows_by_code()
+        if share.is_watched:
+            for code, covering in windows.items():
+                slots = [share.bus.slot(share.space, cast("bytes", code)), share.wildcards, share.anything]
+                for window in covering:
+                    window.cover_elsewhere(share.bus, slots)
         for tag in tuple(self.tags.values()):
             tag.kill()
         self.tags.clear()
         self.windows = windows
+        self.lingering.clear()
+        self.lingering.extend((code, window) for code, covering in windows.items() for window in covering)
         self.share = share
+
+    def windows_by_code(self) -> dict[Hashable, list[Window]]:
+        """What mutations cover now, by the codes that the names have where the domain is shared.
+
+        Raises:
+            TypeError: one of them has none.
+
+        """
+        windows: dict[Hashable, list[Window]] = {}
+        for name, covering in self.windows.items():
+            current = [window for window in covering if not window.has_elapsed()]
+            if current:
+                windows[name if self.share is not None else encode(name)] = current
+        return windows
 
     def code(self, name: Hashable) -> Hashable:
         """By what ``name`` goes here.
@@ -241,22 +266,30 @@ class Domain:
 
     def uncover(self, name: Hashable, window: Window) -> None:
         """``window`` covers ``name`` no more."""
-        for code in (self.code(name), *map(self.code, self._implied(name))):
-            windows = self.windows.get(code, [])
-            rest = [other for other in windows if other is not window]
-            if rest:
-                self.windows[code] = rest
-            elif windows:
-                del self.windows[code]
+        for covered in (name, *self._implied(name)):
+            self._uncover_at(self.code(covered), window)
+
+    def _uncover_at(self, code: Hashable, window: Window) -> None:
+        windows = self.windows.get(code, [])
+        rest = [other for other in windows if other is not window]
+        if rest:
+            self.windows[code] = rest
+        elif windows:
+            del self.windows[code]
+
+    def linger(self, name: Hashable, window: Window) -> None:
+        """``window`` has ended, and covers ``name`` for a while yet."""
+        for covered in (name, *self._implied(name)):
+            self.lingering.append((self.code(covered), window))
 
     def sweep(self) -> None:
         """Look at some of the lingering mutations, so that names that nobody asks for again do not pile up."""
         for _ in range(min(SWEPT, len(self.lingering))):
-            name, window = self.lingering.popleft()
+            code, window = self.lingering.popleft()
             if window.has_elapsed():
-                self.uncover(name, window)
+                self._uncover_at(code, window)
             else:
-                self.lingering.append((name, window))
+                self.lingering.append((code, window))
 
 
 class Keyspace(Domain):
@@ -297,6 +330,24 @@ class Namespace(Domain):
             lease.suspect(self.code(name), self)
         return used
 
+    def check_bus(self, bus: Bus | None) -> Bus | None:
+        """The bus that its tags would be on if they joined this one: it, or one that tells the same.
+
+        Raises:
+            ValueError: they are on another.
+
+        """
+        share = self.share
+        had = None if share is None or not share.is_watched else share.bus
+        if had is None or bus is None or bus.address == had.address:
+            return had or bus
+        if is_used(had):
+            raise ValueError(
+                f"the tags of the namespace {self.name!r} are on the bus {had!r} and cannot be on {bus!r} as well: "
+                f"give the caches of one of the two another namespace="
+            )
+        return bus
+
     def join_with(self, bus: Bus | None, tier: Tier | None) -> None:
         """Share the tags on a bus, and with one tier more.
 
@@ -305,19 +356,13 @@ class Namespace(Domain):
 
         """
         share = self.share
-        had: Bus | None = None if share is None or not share.is_watched else share.bus
+        wanted = self.check_bus(bus)
         tiers = () if share is None else share.tiers
-        if bus is not None and had is not None and bus.address != had.address:
-            if is_used(had):
-                raise ValueError(
-                    f"the tags of the namespace {self.name!r} are on the bus {had!r} and cannot be on {bus!r} as well: "
-                    f"give the caches of one of the two another namespace="
-                )
-            had = None
-        wanted = had or bus
         tiers = tiers if tier is None or tier in tiers else (*tiers, tier)
-        if share is None or wanted is not had or tiers != share.tiers:
+        if share is None or wanted is not (share.bus if share.is_watched else None) or tiers != share.tiers:
             share = Share(f"#{self.name}", wanted, tiers)
+            if self.share is not None:
+                release((self.share.bus, *self.share.tiers), share.space)
             claim((wanted, *tiers), share.space, self)
             self.join(share)
             for lease in tuple(self.undecided):

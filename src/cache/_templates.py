@@ -42,6 +42,11 @@ class Templates:
         self.fields = frozenset(name for template in templates for name in _fields(template))
         self._templates = templates
 
+    @property
+    def text(self) -> str:
+        """All of them, as they are written."""
+        return " ".join(map(repr, self._templates))
+
     def __bool__(self) -> bool:
         return bool(self._templates)
 

@@ -80,6 +80,8 @@ class Window:
         """
         covering = slots_by_bus(self.targets)
         for domain, name in self.targets:
+            domain.code(name)
+        for domain, name in self.targets:
             for other in self._overlapping(domain, name):
                 if other is not self and other not in outwards(self.outer):
                     self.contested = other.contested = True
@@ -93,8 +95,10 @@ class Window:
             self._invalidate()
         except BaseException:  # a key's __eq__: nothing may stay covered by a mutation that never ran
             self.open = False
-            self._uncover()
-            self._uncover_elsewhere(0.0)
+            try:
+                self._uncover()
+            finally:
+                self._uncover_elsewhere(0.0)
             raise
         self.began = epoch.changes
 
@@ -113,17 +117,28 @@ class Window:
         self.held = {}
         self.open = False
         self.until = self.clock() + linger if linger else -math.inf
-        if not linger:
-            self._uncover()
-        self._invalidate()
-        self._uncover_elsewhere(linger)
+        try:
+            if not linger:
+                self._uncover()
+            self._invalidate()
+        finally:
+            self._uncover_elsewhere(linger)
         for domain, name in self.targets:
             if linger:
-                domain.lingering.append((name, self))
+                domain.linger(name, self)
             domain.sweep()
         self.targets = ()  # however long it lingers in one domain, it keeps no other alive
         for held in kept:
             held.settle()
+
+    def cover_elsewhere(self, bus: Bus, slots: list[int]) -> None:
+        """Other processes hear of these from now on: of what it covers there, as long as it does."""
+        bus.begin(slots)
+        if self.open:
+            self.covered.append((bus, slots))
+            self.contested = True
+        else:
+            bus.end(slots, max(0.0, self.until - self.clock()))
 
     def has_elapsed(self) -> bool:
         """Whether nothing keeps it on its targets any more."""

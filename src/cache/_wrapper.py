@@ -23,6 +23,7 @@ from cache._lease import frame, running
 from cache._loads import leave
 from cache._shards import Contents, Shards
 from cache._shared_names import shared_name
+from cache._stable import stable_key
 from cache._step import step
 from cache._tags import Names, epoch
 from cache._templates import Templates
@@ -136,6 +137,14 @@ class Cached:
     def annotation(self) -> Any:
         """What the function is annotated to return."""
         return returned(self.function)
+
+    def version(self) -> str:
+        """What changes with the tags of the function: a value that was kept before does not rest on those of now."""
+        tags: Any = self.tags_of
+        if tags is None:
+            return self.templates.text
+        code = getattr(tags, "__code__", None)
+        return f"{name_of(tags)} {'' if code is None else stable_key((code.co_code, code.co_names))}"
 
     def joined(self) -> None:
         """Other processes know the entries from now on."""

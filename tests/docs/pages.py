@@ -9,6 +9,7 @@ import doctest
 import inspect
 import io
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-#: What is run, what it prints, and what a reader types into a shell.
-LANGUAGES = ("python", "text", "console")
+TOP = Path(__file__).resolve().parents[2]
 
-#: A block that is a file of this project as a whole, put in when the site is built: what needs more than this project.
+#: What is run, what it prints, what a reader types into a shell, and what other programs read.
+LANGUAGES = ("python", "text", "console", "ini", "yaml")
+
+#: A block that is a file of this project as a whole, put in when the site is built. It is a program of its own.
 INCLUDED = re.compile(r'--8<-- "(?P<path>[^"]+)"\n')
 
 FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -66,7 +69,10 @@ def blocks_of(text: str) -> list[Block]:
 
 
 def examples_of(text: str) -> Iterator[Example]:
-    """The blocks of Python that stand in a page, each with the output that follows it."""
+    """The blocks of Python of a page, each with the output that follows it.
+
+    A program that is included is one of them if it has an output: of others it is for their own tests to say more.
+    """
     example: Block | None = None
     for block in blocks_of(text):
         if block.language == "text":
@@ -75,10 +81,10 @@ def examples_of(text: str) -> Iterator[Example]:
             yield Example(example, block.body)
             example = None
             continue
-        if example is not None:
+        if example is not None and example.included is None:
             yield Example(example, "")
-        example = block if block.language == "python" and block.included is None else None
-    if example is not None:
+        example = block if block.language == "python" else None
+    if example is not None and example.included is None:
         yield Example(example, "")
 
 
@@ -91,8 +97,11 @@ def run(page: Path) -> None:
     with asyncio.Runner() as runner, _module_of(page) as module:
         for example in examples_of(page.read_text(encoding="utf-8")):
             place = f"{page}:{example.block.line}"
+            program = example.block.included
             try:
-                printed = _printed_by(example.block, page, vars(module), runner)
+                printed = (
+                    _printed_by(example.block, page, vars(module), runner) if program is None else _printed_as(program)
+                )
             except Exception as error:  # raised again: only its place is added
                 error.add_note(f"in the example at {place}")
                 raise
@@ -122,9 +131,22 @@ def _printed_by(block: Block, page: Path, names: dict[str, Any], runner: asyncio
     return output.getvalue()
 
 
+def _printed_as(program: str) -> str:
+    # By its name as a module, so that it finds those beside it.
+    command = (sys.executable, "-W", "error", "-m", ".".join(Path(program).with_suffix("").parts))
+    ended = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)  # noqa: S603 - one of ours
+    if ended.returncode:
+        raise AssertionError(f"{program} has failed:\n{ended.stderr}")
+    return ended.stdout
+
+
 def _compare(place: str, shown: str, printed: str) -> None:
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     checker = doctest.OutputChecker()
     if not checker.check_output(shown, printed, flags):
         difference = checker.output_difference(doctest.Example("", shown), printed, flags)
         raise AssertionError(f"the example at {place} does not print what the page shows\n{difference}")
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import pages
 from tests.docs.pages import blocks_of, run
 
 Write = Callable[..., Path]
@@ -23,6 +24,13 @@ def page(tmp_path: Path) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the programs that pages include are."""
+    monkeypatch.setattr(pages, "TOP", tmp_path)
+    return tmp_path
 
 
 def test_what_is_printed_as_shown_passes(page: Write) -> None:
@@ -77,16 +85,29 @@ def test_an_example_without_await_runs_outside_any_event_loop(page: Write) -> No
 
 
 def test_an_unknown_language_is_refused(page: Write) -> None:
-    with pytest.raises(ValueError, match="line 4: 'pyhton' is none of python, text, console"):
+    with pytest.raises(ValueError, match="line 4: 'pyhton' is none of python, text, console, ini, yaml"):
         run(page(("pyhton", "print(42)")))
 
 
-def test_a_file_that_is_included_is_not_run_and_has_no_output(page: Write) -> None:
+def test_a_file_that_is_included_without_an_output_is_not_run(page: Write) -> None:
     included = ("python", '--8<-- "examples/agents/shop.py"')
     assert [block.included for block in blocks_of(page(included).read_text())] == ["examples/agents/shop.py"]
-    run(page(included))
-    with pytest.raises(ValueError, match="follows no example"):
-        run(page(included, ("text", "42")))
+    run(page(included, ("python", "print(42)"), ("text", "42")))
+
+
+def test_a_file_that_is_included_with_an_output_is_run_as_a_program(page: Write, project: Path) -> None:
+    (project / "program.py").write_text("if __name__ == '__main__':\n    print(42)\n")
+    included = ("python", '--8<-- "program.py"')
+    run(page(included, ("text", "42")))
+    with pytest.raises(AssertionError, match=r"page\.md:4 does not print"):
+        run(page(included, ("text", "41")))
+
+
+def test_a_program_that_fails_fails_with_what_it_has_said(page: Write, project: Path) -> None:
+    (project / "program.py").write_text("1 / 0\n")
+    with pytest.raises(AssertionError, match=r"program\.py has failed") as failure:
+        run(page(("python", '--8<-- "program.py"'), ("text", "42")))
+    assert "ZeroDivisionError" in str(failure.value)
 
 
 def test_a_file_that_is_included_among_other_lines_is_refused(page: Write) -> None:

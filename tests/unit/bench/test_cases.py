@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import Any
 
 import pytest
 
 from agent_cache import AgentCache, AgentCacheSession
 from bench.agents import CALLS
-from bench.contenders import AGENTS, CONTENDERS, OURS, S3FIFO, UNTRACKED, Contender, imports_of
+from bench.contenders import AGENTS, CONTENDERS, ON_BUS, ON_DISK, OURS, S3FIFO, UNTRACKED, Contender, imports_of
+from bench.disk import STORED, DiskHit
 from bench.hits import KEYS
-from bench.questions import HITS, LOADS, TOOLS, Question
+from bench.questions import HITS, LOADS, SHARED, TOOLS, Question
 from bench.worker import CASES
 
-QUESTIONS = {question.what: question for question in (*HITS, *LOADS, *TOOLS)}
+QUESTIONS = {question.what: question for question in (*HITS, *LOADS, *TOOLS, *SHARED)}
 
 
 def _case(question: Question) -> Any:
@@ -81,10 +84,81 @@ def test_what_a_library_does_not_have_is_said() -> None:
 
 def test_only_this_library_and_its_former_version_see_a_package_called_cache() -> None:
     seen = {name: imports_of(name) for name in CONTENDERS}
-    assert {name for name, what in seen.items() if what == "ours"} == {OURS, UNTRACKED, S3FIFO, AGENTS}
+    assert {name for name, what in seen.items() if what == "ours"} == {OURS, UNTRACKED, S3FIFO, ON_BUS, ON_DISK, AGENTS}
     assert [name for name, what in seen.items() if what == "former"] == ["async-cache 2.0.3"]
 
 
 def test_a_brief_question_keeps_those_of_whom_something_is_promised() -> None:
     miss = QUESTIONS["miss whose load suspends once"]
     assert miss.brief().contest.entrants == (OURS, "async-lru")
+
+
+@pytest.mark.parametrize("question", SHARED, ids=lambda question: question.what)
+def test_a_brief_question_keeps_what_is_shared_and_what_it_is_compared_with(question: Question) -> None:
+    assert question.brief() == question
+
+
+@pytest.mark.parametrize("question", SHARED, ids=lambda question: question.what)
+async def test_what_is_shared_gives_the_answers_of_what_is_not(question: Question) -> None:
+    contest = question.contest
+    found = [await CASES[contest.case](CONTENDERS[name](), **contest.options).answers() for name in contest.entrants]
+    assert all(answers == found[0] for answers in found)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a bus in shared memory is of Linux")
+async def test_a_cache_on_a_bus_is_on_it() -> None:
+    contender = CONTENDERS[ON_BUS]()
+    for decorate in (contender.lru, contender.ttl):
+        assert decorate is not None
+        assert decorate(10)(_load).cache._store.share.is_watched
+
+
+async def _load(uid: int) -> int:
+    return uid
+
+
+def _keeping() -> Contender:
+    made = CONTENDERS[OURS]()
+    return Contender(lru=made.lru, mutation=lambda _: lambda write: write, settle=lambda: asyncio.sleep(0))
+
+
+async def test_a_mutation_that_ends_nothing_is_no_result() -> None:
+    with pytest.raises(ValueError, match="were to be kept and then to change"):
+        await CASES["mutation"](_keeping()).answers()
+
+
+async def test_a_mutation_where_nothing_is_kept_is_no_result() -> None:
+    calls_through = Contender(lru=lambda _: lambda function: function, mutation=lambda _: lambda write: write)
+    with pytest.raises(ValueError, match="were to be kept and then to change"):
+        await CASES["mutation"](calls_through).answers()
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+async def test_a_read_that_is_no_hit_of_the_disk_is_no_result(at_once: int) -> None:
+    with pytest.raises(ValueError, match="to be loaded once"):
+        await CASES["disk hit"](_keeping(), at_once=at_once).answers()
+
+
+async def test_a_read_whose_value_is_still_in_memory_is_no_result() -> None:
+    made = CONTENDERS[ON_DISK]()
+    assert made.lru is not None
+    decorate = made.lru(2 * len(STORED))
+    with pytest.raises(ValueError, match="and 0 were"):
+        await CASES["disk hit"](Contender(lru=lambda _: decorate, settle=made.settle), at_once=1).answers()
+
+
+@pytest.mark.parametrize(("at_once", "turns"), [(1, len(STORED)), (100, len(STORED) // 100)])
+async def test_every_key_is_asked_for_once_before_any_is_again(at_once: int, turns: int) -> None:
+    asked = DiskHit(CONTENDERS[ON_DISK](), at_once=at_once)._asked(turns)
+    assert [key for turn in asked for key in (turn if at_once > 1 else [turn])] == list(STORED)
+
+
+async def test_what_is_written_behind_is_in_the_file_when_its_time_is_taken() -> None:
+    settled: list[bool] = []
+
+    async def settle() -> None:
+        settled.append(True)
+
+    contender = Contender(lru=lambda _: lambda function: function, settle=settle)
+    await CASES["written behind"](contender).run(3)
+    assert settled == [True]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from bench import report
+from bench.contenders import OURS
 from bench.questions import BEST_PEER, Question, Target
 from bench.rounds import Contest, Outcome, Spread, Times
 from bench.table import table
@@ -62,3 +64,34 @@ def test_a_figure_has_three_digits() -> None:
 
 def test_columns_are_aligned() -> None:
     assert table(["a", "long"], [["xyz", "1"]]).splitlines() == ["| a   | long |", "|-----|------|", "| xyz | 1    |"]
+
+
+def test_a_ratio_to_another_of_which_nothing_is_promised_has_no_verdict() -> None:
+    (line,) = lines_of(Question("hit", CONTEST, (Target("cachebox"),)), _outcome())
+    assert line.target == "x cachebox"
+    assert (line.cells["3.11"].text, line.cells["3.11"].met) == ("0.33 (0.33-0.33)", None)
+
+
+def test_what_is_shared_is_compared_with_the_same_without_it_in_a_section_of_its_own() -> None:
+    times = {"shared": Times(own=[16.0]), OURS: Times(own=[10.0])}
+    by_hand = {"shared": Times(own=[3_000.0], bare=[1_500.0])}
+    outcomes = {
+        Question("on a bus", Contest("hit", ("shared", OURS)), (Target(OURS, most=1.5),)): {"3.11": Outcome(times, {})},
+        Question("on a disk", Contest("disk hit", ("shared",)), bare="read"): {"3.11": Outcome(by_hand, {})},
+    }
+    lines = [line for question, found in outcomes.items() for line in lines_of(question, found)]
+    section = report.sharing(lines, outcomes, ["3.11", "3.13"])
+    assert "| ≤ 1.5 x without it | 1.60 (1.60-1.60) **✗** |" in section
+    assert "| x a read by hand   | 2.00 (2.00-2.00)       |" in section
+    assert "0 of 1 targets are met." in section
+    assert "16.0 ns, 10.0 ns" in section
+    assert "3.00 µs, 1.50 µs" in section
+
+
+def test_what_is_shared_without_its_counterpart_says_why() -> None:
+    question = Question("on a bus", Contest("hit", ("shared", OURS)), (Target(OURS, most=1.5),))
+    outcomes = {question: {"3.11": Outcome({"shared": Times(own=[16.0])}, {OURS: "gives other answers"})}}
+    section = report.sharing(lines_of(question, outcomes[question]), outcomes, ["3.11"])
+    assert "| not measured |" in section
+    assert "| 16.0 ns     |" in section
+    assert f"- on a bus: {OURS} gives other answers (Python 3.11)" in section

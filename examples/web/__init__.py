@@ -1,0 +1,1 @@
+"""A web application with several workers on one machine."""
