@@ -172,7 +172,8 @@ class Backing:
         wanted = addresses_in(self.tier, names)
         if wanted is None or not set(wanted) <= set(record.grounds):
             return False
-        return all(claimed(self.tier, space) is not None for space in {space for space, _ in record.grounds})
+        homes = [claimed(self.tier, space) for space in {space for space, _ in record.grounds}]
+        return all(home is not None and home.share is not None and self.tier in home.share.tiers for home in homes)
 
     def _learn(self, lease: Lease, grounds: Iterable[Address]) -> bool:
         """Have a load rest on what a record rests on; whether it has heard of some of that only now.

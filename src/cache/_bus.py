@@ -64,6 +64,10 @@ class Bus(Protocol):
         """It covers them for ``linger`` seconds more, and then no longer."""
         ...
 
+    def forget(self, slots: Sequence[int]) -> None:
+        """In a process that was forked, and has just begun: the mutation that covers these is its parent's alone."""
+        ...
+
     def is_changing(self, slots: Sequence[int]) -> bool:
         """Whether a mutation in another process covers one of these; True if nobody can tell."""
         ...
@@ -102,6 +106,9 @@ class Alone:
         """There is nobody to tell."""
 
     def end(self, slots: Sequence[int], linger: float) -> None:
+        """There is nobody to tell."""
+
+    def forget(self, slots: Sequence[int]) -> None:
         """There is nobody to tell."""
 
     def is_changing(self, slots: Sequence[int]) -> bool:  # noqa: ARG002 - nobody else changes anything

@@ -11,7 +11,7 @@ from cache._arguments import DEFAULT, Default
 from cache._backing import Backing, check_codec, codec_of
 from cache._bus import Bus
 from cache._loads import Loads
-from cache._share import SAME_NAME, Share, check_bus, check_claim, check_tier, claim, configured
+from cache._share import SAME_NAME, Share, check_bus, check_claim, check_tier, claim, configured, release
 from cache._step import step
 from cache._store import Store
 from cache._tags import Namespace
@@ -94,6 +94,8 @@ class Membership:
             return
         space, wrapped = self.space(), self.wrapped()
         with step:
+            if share is not None:
+                release((share.bus, *share.tiers), share.space)
             claim((bus, tier), space, store)
             self._namespace.join_with(bus, tier)
             store.join(Share(space, bus, tiers))

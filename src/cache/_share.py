@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from cache._arguments import shown
 from cache._bus import Bus, alone
@@ -288,8 +288,9 @@ def again(truths: Sequence[Truth]) -> Callable[[], object] | None:
 
 
 def _invalidate_all(truths: Sequence[Truth]) -> None:
-    for domain, name in truths:
-        domain.invalidate(name)
+    for domain, name in truths:  # first what cannot fail: here a clock is asked, and a key's __eq__
+        domain.announce(name)
+    for_each(lambda truth: truth[0].invalidate(truth[1]), iter(truths))
 
 
 def cover(truths: Sequence[Truth]) -> Callable[[], object] | None:
@@ -316,10 +317,18 @@ def is_used(medium: object) -> bool:
     return any(one is medium and not space.startswith("#") for one, space in tuple(_claimed.keys()))
 
 
+#: Tiers that were closed although there are caches before them.
+_missed: WeakSet[Tier] = WeakSet()
+
+
 def used_tiers(share: Share) -> tuple[Tier, ...]:
     """The tiers of a share, without those that were closed and have no cache before them any more."""
-    if any(tier.closed for tier in share.tiers):
-        share.tiers = tuple(tier for tier in share.tiers if not tier.closed or is_used(tier))
+    for tier in share.tiers:
+        if tier.closed and tier not in _missed:
+            if is_used(tier):
+                _missed.add(tier)
+            else:
+                share.tiers = tuple(other for other in share.tiers if other is not tier)
     return share.tiers
 
 

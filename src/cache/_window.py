@@ -8,9 +8,11 @@ first so that nothing old is served, the second so that nothing read in between 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Protocol
+from weakref import WeakSet
 
 from cache._bus import Bus, Stamps
 from cache._key import ALL
@@ -54,7 +56,19 @@ class Window:
     overlapped and may have committed after it.
     """
 
-    __slots__ = ("began", "clock", "contested", "covered", "held", "open", "outer", "targets", "told", "until")
+    __slots__ = (
+        "__weakref__",
+        "began",
+        "clock",
+        "contested",
+        "covered",
+        "held",
+        "open",
+        "outer",
+        "targets",
+        "told",
+        "until",
+    )
 
     def __init__(self, targets: Names, clock: Callable[[], float]) -> None:
         self.targets = targets
@@ -101,6 +115,7 @@ class Window:
                 self._uncover_elsewhere(0.0)
             raise
         self.began = epoch.changes
+        _open.add(self)
 
     def end(self, linger: float, *, succeeded: bool) -> None:
         """Uncover the targets, or leave them covered for ``linger`` seconds more; and invalidate again."""
@@ -116,6 +131,7 @@ class Window:
         step.doomed.append(self.held)
         self.held = {}
         self.open = False
+        _open.discard(self)
         self.until = self.clock() + linger if linger else -math.inf
         try:
             if not linger:
@@ -130,6 +146,14 @@ class Window:
         self.targets = ()  # however long it lingers in one domain, it keeps no other alive
         for held in kept:
             held.settle()
+
+    def disown(self) -> None:
+        """In a process that was forked while it was open: it goes on in the parent alone."""
+        self.open = False
+        for bus, slots in self.covered:
+            bus.forget(slots)
+        self.covered = []
+        self._uncover()
 
     def cover_elsewhere(self, bus: Bus, slots: list[int]) -> None:
         """Other processes hear of these from now on: of what it covers there, as long as it does."""
@@ -178,3 +202,21 @@ class Window:
     @staticmethod
     def _overlapping(domain: Domain, name: Hashable) -> list[Window]:
         return domain.all_windows() if name is ALL else domain.windows_on(name)
+
+
+#: Those in progress.
+_open: WeakSet[Window] = WeakSet()
+
+
+def _disown_others() -> None:
+    """In a forked process only what stands around the fork goes on."""
+    own = set(enclosing())
+    for window in tuple(_open):
+        if window not in own:
+            _open.discard(window)
+            window.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    # Before a bus makes itself at home in the child, for buses are imported later.
+    os.register_at_fork(after_in_child=_disown_others)

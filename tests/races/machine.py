@@ -71,6 +71,9 @@ class Process:
             until = self.machine.clock() + linger
             self.lingering += [(until, slot) for slot in slots]
 
+    def forget(self, slots: Sequence[int]) -> None:
+        self.covered.subtract(slots)
+
     def covers(self, slot: int) -> bool:
         now = self.machine.clock()
         return self.covered[slot] > 0 or any(one == slot and until > now for until, one in self.lingering)

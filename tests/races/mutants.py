@@ -86,12 +86,12 @@ def a_mutation_covers_nothing() -> AbstractContextManager[Any]:
 
 @mutant("a_mutation_that_fails_after_its_commit", shows="leaks")
 def a_failed_mutation_does_not_close_its_window() -> AbstractContextManager[Any]:
-    async def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
+    def close(self: Any, window: Any, error: Any) -> None:
         if error is None:
-            await original(self, kind, error, traceback)
+            original(self, window, error)
 
-    original = _mutation.Mutating.__aexit__
-    return patch.object(_mutation.Mutating, "__aexit__", leave)
+    original = _mutation.Mutating._close
+    return patch.object(_mutation.Mutating, "_close", close)
 
 
 @mutant("a_mutation_within_a_mutation", shows="stale-commit")
@@ -119,16 +119,16 @@ def the_reads_of_a_body_are_shared() -> AbstractContextManager[Any]:
 
 @mutant("a_read_that_goes_on_after_its_mutation", shows="innocents")
 def a_body_that_has_ended_still_reads_privately() -> AbstractContextManager[Any]:
-    async def leave(self: Any, kind: Any, error: Any, traceback: Any) -> None:
-        await original(self, kind, error, traceback)
+    def close(self: Any, window: Any, error: Any) -> None:
+        original(self, window, error)
         _window.mutation.set(self._window)
 
     def enclosing() -> Iterator[Window]:
         window = _window.mutation.get()
         return iter(() if window is None else (window,))
 
-    original = _mutation.Mutating.__aexit__
-    return both(patch.object(_mutation.Mutating, "__aexit__", leave), patch.object(_loads, "enclosing", enclosing))
+    original = _mutation.Mutating._close
+    return both(patch.object(_mutation.Mutating, "_close", close), patch.object(_loads, "enclosing", enclosing))
 
 
 # -- the lease ----------------------------------------------------------------------------------------------------
@@ -557,19 +557,19 @@ def covering(tags_of: Callable[..., Any]) -> AbstractContextManager[Any]:
 @mutant("a_tool_that_reads_and_one_that_writes", shows="stuck")
 def the_window_of_a_tool_ends_before_it_writes() -> AbstractContextManager[Any]:
     @asynccontextmanager
-    async def covering(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> AsyncIterator[None]:
+    async def covered(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> AsyncIterator[None]:
         async with original(self, args, kwargs, call):
             pass
         yield
 
     original = _writing.Writing.covering
-    return patch.object(_writing.Writing, "covering", covering)
+    return patch.object(_writing.Writing, "covering", covered)
 
 
 @mutant("a_tool_that_reads_and_one_that_writes", shows="stale-commit")
 def the_window_of_a_tool_begins_when_it_has_written() -> AbstractContextManager[Any]:
     @asynccontextmanager
-    async def covering(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> AsyncIterator[None]:
+    async def covered(self: _writing.Writing, args: Any, kwargs: Any, call: Any = None) -> AsyncIterator[None]:
         try:
             yield
         finally:
@@ -577,7 +577,7 @@ def the_window_of_a_tool_begins_when_it_has_written() -> AbstractContextManager[
                 pass
 
     original = _writing.Writing.covering
-    return patch.object(_writing.Writing, "covering", covering)
+    return patch.object(_writing.Writing, "covering", covered)
 
 
 @mutant("a_tool_that_reads_and_one_that_writes", shows="stuck")

@@ -130,9 +130,13 @@ class Changes:
                 if waits:
                     self._waiting.remove(change)
             if waits:
-                if change.then is not None:
-                    change.then()
-                change.waiter.give(result)
+                try:
+                    if change.then is not None:
+                        change.then()
+                except Exception:  # of a stranger's: neither the thread nor who waits is to suffer from it
+                    logger.exception("%s: what was to follow a change has failed", self._path)
+                finally:
+                    change.waiter.give(result)
 
 
 @changes

@@ -212,6 +212,15 @@ class SharedMemoryBus:
             elif self._lingering[0] is item:
                 self._wake.put(None)
 
+    def forget(self, slots: Sequence[int]) -> None:
+        """In a forked process, before it has a file description of its own: these are covered by its parent alone."""
+        for slot in slots:
+            count = self._counts.get(slot, 0)
+            if count > 1:
+                self._counts[slot] = count - 1
+            else:
+                self._counts.pop(slot, None)
+
     def is_changing(self, slots: Sequence[int]) -> bool:
         """Whether a mutation of another process covers one of these slots; True whenever that cannot be told."""
         with step.lock:

@@ -30,7 +30,8 @@ class Living:
     def __init__(self, run: Run, number: int) -> None:
         command = [
             sys.executable,
-            worker.__file__,
+            "-m",
+            worker.__name__,
             str(run.folder),
             str(number),
             str(run.seed),
