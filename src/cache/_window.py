@@ -61,11 +61,11 @@ class Window:
         "clock",
         "contested",
         "covered",
+        "has_body",
         "held",
         "open",
         "outer",
         "targets",
-        "told",
         "until",
     )
 

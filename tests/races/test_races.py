@@ -13,6 +13,9 @@ from tests.races import (
     nesting,
     sharing,
     tags,
+    tier_changes,
+    tier_ends,
+    tier_levels,
     tier_mutants,
     tiers,
     tiers_and_buses,
@@ -23,7 +26,23 @@ from tests.races.catalogue import SCENARIOS, Entry
 from tests.races.conftest import Explored
 from tests.races.mutants import MUTANTS, Mutant
 
-ROOMS = (callers, core, keys, loops, nesting, sharing, tags, tier_mutants, tiers, tiers_and_buses, tools, variants)
+ROOMS = (
+    callers,
+    core,
+    keys,
+    loops,
+    nesting,
+    sharing,
+    tags,
+    tier_changes,
+    tier_ends,
+    tier_levels,
+    tier_mutants,
+    tiers,
+    tiers_and_buses,
+    tools,
+    variants,
+)
 
 #: Schedules of a scenario that is sampled: in a quick run, and in a deep one.
 SAMPLES, DEEP_SAMPLES = 250, 1_200

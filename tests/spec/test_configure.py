@@ -103,7 +103,7 @@ print(after.cache.get_metrics().get("backup_hits"))
 tier.close()
 """,
     ).splitlines()
-    assert told[0] == "2 of 3 caches cannot be shared:"
+    assert told[0] == "2 caches cannot be shared with other processes:"
     assert any(line.startswith("Repository.read: ") and "skip_args=1" in line for line in told)
     assert any(line.startswith("cache: ") and "name=" in line for line in told)
     assert told[-2:] == ["None", "None"]
