@@ -7,7 +7,7 @@ long as it finds the same. That a mutation is going on is told apart from it, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 #: The stamps by slot. That of slot 0 is replaced after any other.
@@ -128,3 +128,6 @@ class Alone:
 
 
 alone = Alone()
+
+#: What is told of a bus that its user has just closed.
+when_closed: list[Callable[[Bus], object]] = []

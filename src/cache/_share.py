@@ -18,7 +18,6 @@ from cache._key import ALL, ANY, WILDCARD
 from cache._stable import encode
 from cache._step import for_each
 from cache._tier import Address, Tier
-from cache.errors import BusError
 
 if TYPE_CHECKING:
     from cache._tags import Domain, Truth
@@ -237,14 +236,14 @@ def _last_of(calls: int, then: Callable[[], object] | None) -> Callable[[], obje
 
 
 def check_told(truths: Iterable[Truth]) -> None:
-    """Refuse to have changed what others do not hear of, because this process has closed the bus."""
+    """Refuse to have changed what others do not hear of, because this process has closed the bus.
+
+    Raises:
+        BusError: it has.
+
+    """
     for domain, _ in truths:
-        share = domain.share
-        if share is not None and share.is_watched and share.bus.closed:
-            raise BusError(
-                f"{share.space} has changed here, and other processes were not told: the bus {share.bus.name!r} was "
-                f"closed by this one"
-            )
+        domain.check_told()
 
 
 def is_used(medium: object) -> bool:
@@ -284,6 +283,7 @@ def slots_by_bus(truths: Iterable[Truth]) -> list[tuple[Bus, list[int]]]:
     """
     found: dict[Bus, list[int]] = {}
     for domain, name in truths:
+        domain.check_told()
         share = domain.share
         if share is not None and share.is_watched:
             found.setdefault(share.bus, []).extend(share.slots(name))

@@ -18,10 +18,12 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, TypeAlias, cast
 from weakref import WeakValueDictionary
 
+from cache._bus import when_closed
 from cache._key import ALL, ANY, WILDCARD
 from cache._share import Share, claim, configured, is_used, is_wildcard, release
 from cache._stable import encode
 from cache._step import step
+from cache.errors import BusError
 
 if TYPE_CHECKING:
     from cache._bus import Bus
@@ -214,6 +216,20 @@ class Domain:
         self.announce(name)
         return self.kill(name)
 
+    def check_told(self) -> None:
+        """Refuse to have changed what others do not hear of, because this process has closed the bus.
+
+        Raises:
+            BusError: it has.
+
+        """
+        share = self.share
+        if share is not None and share.is_watched and share.bus.closed:
+            raise BusError(
+                f"{share.space} has changed here, and other processes were not told: the bus {share.bus.name!r} was "
+                f"closed by this one"
+            )
+
     @property
     def is_watched(self) -> bool:
         """Whether other processes may invalidate something here."""
@@ -317,11 +333,13 @@ class Namespace(Domain):
     carrying every tag.
     """
 
-    __slots__ = ("name", "undecided")
+    __slots__ = ("left", "name", "undecided")
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+        #: The buses that were closed while its tags were on them.
+        self.left: list[Bus] = []
         self.undecided: set[Lease] = set()
 
     def invalidate(self, name: Hashable) -> bool:
@@ -368,6 +386,28 @@ class Namespace(Domain):
             for lease in tuple(self.undecided):
                 lease.dirty()
 
+    def leave(self, bus: Bus) -> None:
+        """The bus was closed: from here on the tags are those of this process, and of other buses if caches say so."""
+        share = self.share
+        if share is not None and share.bus is bus:
+            release((bus,), share.space)
+            self.join(Share(share.space, None, share.tiers))
+            self.left.append(bus)
+
+    def check_told(self) -> None:
+        """Refuse to change what others do not hear of, because a bus was closed on which there are caches yet.
+
+        Raises:
+            BusError: there are.
+
+        """
+        self.left = [bus for bus in self.left if is_used(bus)]
+        for bus in self.left:
+            raise BusError(
+                f"other processes cannot be told of a change of tags of {self.name!r}: the bus {bus.name!r} was closed "
+                f"by this one, and caches are on it yet"
+            )
+
     def invalidate_each(self, names: tuple[str, ...]) -> bool:
         """True if any of them was in use."""
         return bool(sum([self.invalidate(name) for name in names]))
@@ -391,3 +431,11 @@ def named_namespace(name: str) -> Namespace:
             if configured.bus is not None or configured.tier is not None:
                 found.join_with(configured.bus, configured.tier)
         return found
+
+
+def _leave(bus: Bus) -> None:
+    for namespace in named_namespaces():
+        namespace.leave(bus)
+
+
+when_closed.append(_leave)

@@ -23,7 +23,7 @@ from typing import Final, overload
 from zlib import crc32
 
 from cache._arguments import shown
-from cache._bus import Stamps
+from cache._bus import Stamps, when_closed
 from cache._step import step
 from cache.errors import BusError
 from cache.tiers._stamp_file import FIRST_SLOT, SLOTS, WORDS, StampFile
@@ -287,6 +287,9 @@ class SharedMemoryBus:
             self._counts.clear()
             self._lingering.clear()
         self._wake.put(None)
+        with step:
+            for tell in when_closed:
+                tell(self)
 
     def _opened(self) -> StampFile | None:
         """The file. One that was lost is looked for again, from time to time."""
