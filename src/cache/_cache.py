@@ -73,6 +73,10 @@ def living() -> tuple[AsyncCache, ...]:
         return tuple(_caches)
 
 
+def _nothing() -> None:
+    """Change nothing in this process."""
+
+
 class AsyncCache:
     """An asyncio cache whose invalidation can be trusted.
 
@@ -404,7 +408,8 @@ class AsyncCache:
 
         While a mutation covers the key, only its own body may set it: the value is then kept aside, and stored when
         the mutation has succeeded, unless what it rests on was invalidated meanwhile, or another mutation of it
-        overlapped or is open around this one. Truthy if the value was stored at once.
+        overlapped or is open around this one. On a bus it is not kept at all, for another process may have changed it
+        too. Truthy if the value was stored at once.
 
         Raises:
             TypeError, ValueError: as `get`.
@@ -413,8 +418,9 @@ class AsyncCache:
         check_key(key)
         ttl_of = self._ttl_of if ttl is DEFAULT else check_ttl(ttl)
         names = self._names(key, tags)
-        if switch.off:
-            return Applied(False)
+        if switch.off:  # nothing is stored; and in a tier nothing older is left
+            behind = self._loads.backing is not None
+            return Applied(*change([(self._store, key)], _nothing)) if behind else Applied(False)
         ttl, backing = ttl_of(value), self._loads.backing
         if backing is None:
             stored, told = step.run(self._store.assign, key, value, ttl, names), None

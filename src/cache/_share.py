@@ -10,7 +10,7 @@ import gc
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from cache._arguments import shown
 from cache._bus import Bus, alone
@@ -216,6 +216,8 @@ def tell_tiers(truths: Iterable[Truth], then: Callable[[], object] | None = None
             else:
                 addresses.append(Address(share.space, encode(name)))
     futures: list[Awaitable[None]] = []
+    if not told and then is not None:  # all of them have been closed, and nobody needs them any more
+        then()
     after = _last_of(len(told), then)
 
     def tell(tier: Tier) -> None:
@@ -254,18 +256,10 @@ def is_used(medium: object) -> bool:
     return any(one is medium and not space.startswith("#") for one, space in tuple(_claimed.keys()))
 
 
-#: Tiers that were closed although there are caches before them.
-_missed: WeakSet[Tier] = WeakSet()
-
-
 def used_tiers(share: Share) -> tuple[Tier, ...]:
     """The tiers of a share, without those that were closed and have no cache before them any more."""
-    for tier in share.tiers:
-        if tier.closed and tier not in _missed:
-            if is_used(tier):
-                _missed.add(tier)
-            else:
-                share.tiers = tuple(other for other in share.tiers if other is not tier)
+    if any(tier.closed for tier in share.tiers):
+        share.tiers = tuple(tier for tier in share.tiers if not tier.closed or is_used(tier))
     return share.tiers
 
 

@@ -182,7 +182,7 @@ class Window:
         Of its own targets it knows whether another mutation overlapped; of other names only that none has begun or
         ended since in all of their domain. Where other processes may change any of them, it cannot be known.
         """
-        targets = self.targets
+        targets, names = self.targets, tuple(names)
         others = (domain for domain, name in names if (domain, name) not in targets and (domain, ALL) not in targets)
         return (
             self.open
