@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+from cache._share import configured
+from cache._tags import named_namespaces
 
 LOOP = os.environ.get("ASYNC_CACHE_LOOP", "asyncio")
 DEBUG = os.environ.get("PYTHONASYNCIODEBUG", "") not in {"", "0"}
@@ -40,3 +44,19 @@ def pytest_report_header() -> str:
 def deep(request: pytest.FixtureRequest) -> bool:
     """Whether this run takes its time: `pytest --deep`."""
     return bool(request.config.getoption("deep"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_shared_any_more() -> Iterator[None]:
+    """What a test has shared with other processes, the tags of a namespace above all, is not shared by the next."""
+    yield
+    for namespace in named_namespaces():
+        if namespace.share is not None:
+            for tag in tuple(namespace.tags.values()):
+                tag.kill()
+            namespace.share = None
+            namespace.left = []
+            namespace.tags.clear()
+            namespace.windows.clear()
+            namespace.lingering.clear()
+    configured.bus = configured.tier = None

@@ -114,6 +114,9 @@ class Domain:
 
     __slots__ = ("__weakref__", "lingering", "mutated", "share", "tags", "windows")
 
+    #: The codes of the names that stand for many others.
+    wholes: tuple[bytes, ...] = ()
+
     def __init__(self) -> None:
         self.tags: WeakValueDictionary[Hashable, Tag] = WeakValueDictionary()
         self.windows: dict[Hashable, list[Window]] = {}
@@ -187,7 +190,7 @@ class Domain:
 
     def grounds_at(self, share: Share, code: bytes) -> tuple[list[Tag], bool]:
         """What rests on the name of this code rests on; and whether a mutation, here or elsewhere, covers it."""
-        codes = (code, encode(ALL), encode(WILDCARD))
+        codes = (code, *self.wholes)
         covered = any(self._current(each) for each in codes) if self.windows else False
         tags = [self.tag_at(share, each) for each in codes]
         return tags, covered or share.is_changing_in([tag.slot for tag in tags])
@@ -312,6 +315,8 @@ class Keyspace(Domain):
     """The domain of one cache: its names are the cache's keys, its time is the cache's clock."""
 
     __slots__ = ("clock", "name")
+
+    wholes = (encode(ALL), encode(WILDCARD))
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         super().__init__()

@@ -59,6 +59,8 @@ class Scripted:
         self, addresses: Sequence[Address], spaces: Sequence[str] = (), then: Callable[[], object] | None = None
     ) -> None:
         self.told += addresses
+        if then is not None:
+            then()
 
     async def flush(self) -> int:
         return 0

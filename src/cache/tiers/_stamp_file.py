@@ -23,7 +23,7 @@ import stat
 import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -228,10 +228,10 @@ class StampFile:
 
     __del__ = close
 
-    def _close(self, fd: int) -> None:
+    def _close(self, fd: int, close: Callable[[int], None] = os.close) -> None:
         # A stranger may have closed it, and another have got its number.
         if self._is_file(fd):
-            os.close(fd)
+            close(fd)
 
     def _opened_again(self, fd: int) -> int:
         """Another description of this file, also if it has no name any more."""
@@ -244,9 +244,10 @@ class StampFile:
         os.close(again)
         raise BusError(f"{self.path}: its descriptor was closed by others, who use its number")
 
-    def _is_file(self, fd: int, *, linked: bool = False) -> bool:
+    # What it needs it holds itself: as the interpreter ends, the module may be gone before its files are.
+    def _is_file(self, fd: int, *, linked: bool = False, fstat: Callable[[int], os.stat_result] = os.fstat) -> bool:
         try:
-            found = os.fstat(fd)
+            found = fstat(fd)
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self._file and (found.st_nlink > 0 or not linked)

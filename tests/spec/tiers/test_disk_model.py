@@ -135,6 +135,9 @@ class BackendMachine(RuleBasedStateMachine):
         record = self.record(address, grounds, life)
         self.users[user].write(record, moment, replaces=replaces)
         self.waiting[user].append((record, moment, replaces))
+        if replaces:  # it goes at once, and all that waits with it; this is asked after it
+            self.users[user].usage_blocking()
+            self.sent(user)
 
     @rule(user=users, address=addresses, grounds=st.lists(truths, max_size=1), life=lives)
     def assign(self, user: int, address: Address, grounds: list[Address], life: float | None) -> None:
