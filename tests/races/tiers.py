@@ -153,7 +153,7 @@ def a_mutation_of_which_the_tier_cannot_be_told(race: Race) -> None:
     first, second = Host(race, shelf), Host(race, shelf)
     get_user, there = first.reader(users), second.reader(users)
     first.shelve(get_user, 1, users.committed(1))
-    first.view.invalidate = lambda *_: asyncio.ensure_future(_refused(race))  # type: ignore[method-assign]  # busy
+    first.view.invalidate = lambda *_: asyncio.ensure_future(_refused(race))  # type: ignore[method-assign]  # it is busy, and so refuses
 
     race.read(get_user, 1)
     race.mutate(update_of(users, get_user), 1, expect=(Busy,))

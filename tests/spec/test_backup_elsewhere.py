@@ -57,7 +57,7 @@ async def test_a_thread_without_a_loop_finds_what_the_tier_has(disk: DiskBackend
     c = AsyncCache(name="c", backup=disk)
 
     def read() -> Any:
-        return c.get_blocking("a", lambda: calls.append(1) or "v")  # type: ignore[func-returns-value]  # None
+        return c.get_blocking("a", lambda: calls.append(1) or "v")  # type: ignore[func-returns-value]  # it is None, which is what `or` needs
 
     assert await asyncio.to_thread(read) == "v"
     await forget(c)

@@ -218,7 +218,7 @@ def test_the_codec_is_that_of_the_cache_or_that_of_the_tier_or_for_plain_values(
     pickles = PickleCodec(key=b"k" * 16)
     assert codec_of(tier, pickles, lambda: int) is pickles
     made: list[Any] = []
-    assert codec_of(tier, lambda own: made.append(own) or pickles, lambda: int) is pickles  # type: ignore[func-returns-value]  # None
+    assert codec_of(tier, lambda own: made.append(own) or pickles, lambda: int) is pickles  # type: ignore[func-returns-value]  # it is None, which is wanted
     assert isinstance(made[0], MsgspecCodec)
     tier.codec = pickles
     assert isinstance(codec_of(tier, None, lambda: int), PickleCodec)
