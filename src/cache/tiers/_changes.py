@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from cache._step import step
 from cache._tier import Address, Record
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Seat, Then, Waiter
@@ -77,6 +78,9 @@ class Changes:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
+            if step.is_mine() or self._thread.is_current():  # a finalizer asks, where to wait would never end
+                self._ask(what, Unheard(self._path), then)
+                return None
             seat = Seat()
             self._ask(what, seat, then)
             seat.take()
@@ -161,6 +165,18 @@ class Told(asyncio.Future[None]):
     def __del__(self) -> None:
         if self._log_traceback:  # as asyncio keeps it: the error was not retrieved
             _log(self._path, self._exception)
+
+
+class Unheard:
+    """Takes a result for which nobody waits."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def give(self, result: Any, /) -> None:
+        """Log what went wrong."""
+        if isinstance(result, Failed):
+            _log(self._path, result.error)
 
 
 class Away:
