@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from cache._arguments import shown
+from cache._change import change
 from cache._entry import NEVER
 from cache._key import ALL, ANY, WILDCARD
 from cache._lease import DONE, Lease
@@ -230,9 +231,15 @@ class Backing:
         elif kept.replaces:
             self.tier.invalidate((kept.address,))
 
-    def replaced(self, key: Hashable) -> None:
-        """The value of a key is another now, which the tier is not to keep: nor may it keep the one before."""
-        self.tier.invalidate((self.address(key),))
+    def replaced(self, key: Hashable, *, is_kept: bool) -> None:
+        """The value of a key is another now, which the tier is not to keep: nor may it keep the one before.
+
+        Where memory does not keep it either, nothing that was computed from the one before may stay there.
+        """
+        if is_kept:
+            self.tier.invalidate((self.address(key),))
+        else:
+            change([(self.store, key)], self.store.invalidate, key)
 
     def assign(
         self, key: Hashable, value: Any, ttl: float | None, names: Names, then: Callable[[], object] | None

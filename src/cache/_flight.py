@@ -244,7 +244,7 @@ class Flight(Lease):
     def land(self, value: Any, ttl: float | None, tags: tuple[str, ...] = ()) -> None:
         """The load has a result."""
         waiters: dict[asyncio.Future[Any], None] = {}
-        backing, kept, replaced = self.loads.backing, None, False
+        backing, kept, replaced, exp = self.loads.backing, None, False, None
         try:
             with step:
                 if self.state == DONE:
@@ -252,7 +252,7 @@ class Flight(Lease):
                 if tags:
                     self.decide(tags)
                 exp = self.loads.store.finish(self, value, ttl, replaces=self.anew)
-                replaced = self.anew and self.clean
+                replaced = self.anew  # also if it is not kept here: what is there is older
                 if backing is not None and exp is not None:
                     kept = backing.note(self, exp)
                 waiters = self._conclude()
@@ -265,7 +265,7 @@ class Flight(Lease):
         if kept is not None:
             backing.keep(kept, value)  # before anybody who has waited can change it
         elif replaced:
-            backing.replaced(self.key)
+            backing.replaced(self.key, is_kept=exp is not None)
 
     def fail(self, error: BaseException) -> None:
         """The load has failed: every waiter gets the very error, but for two that no future can pass on."""
@@ -296,7 +296,7 @@ class Flight(Lease):
         finally:
             refuse(waiters, error)
         if replaced and self.loads.backing is not None:
-            self.loads.backing.replaced(self.key)
+            self.loads.backing.replaced(self.key, is_kept=True)
         if trouble is not None:
             logger.error("The error of the load of %s could not be kept", self.title, exc_info=trouble)
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from cache import _mutation, _share, _tags
+from cache import _change, _mutation, _share, _tags
 from cache._backing import Backing
 from cache._flight import Flight
 from cache._mutation import Mutating
@@ -17,6 +17,13 @@ from tests.races.mutants import mutant, nothing
 
 def told_of_nothing(*_: Any) -> tuple[()]:
     """Nobody is told."""
+    return ()
+
+
+def told_and_forgotten(_: Any, then: Any = None) -> tuple[()]:
+    """Nobody is told, and who asks is told that everybody knows."""
+    if then is not None:
+        then()
     return ()
 
 
@@ -153,12 +160,12 @@ def a_tier_is_not_told_after_the_body() -> AbstractContextManager[Any]:
 
 @mutant("a_delete_and_a_tier", shows="stuck")
 def a_tier_is_not_told_of_a_delete() -> AbstractContextManager[Any]:
-    return patch.object(_share, "tell_tiers", told_of_nothing)
+    return patch.object(_change, "tell_tiers", told_and_forgotten)
 
 
 @mutant("a_clear_and_a_tier", shows="stuck")
 def a_tier_is_not_told_of_a_clear() -> AbstractContextManager[Any]:
-    return patch.object(_share, "tell_tiers", told_of_nothing)
+    return patch.object(_change, "tell_tiers", told_and_forgotten)
 
 
 @mutant("a_set_and_a_tier", shows="stuck")
@@ -185,5 +192,5 @@ def a_space_does_not_go_with_its_wildcards() -> AbstractContextManager[Any]:
 
 
 @mutant("a_value_in_the_tier_and_a_delete_there", shows="stuck")
-def other_processes_do_not_hear_again_when_the_tier_knows() -> AbstractContextManager[Any]:
-    return patch.object(_share, "again", nothing)
+def what_was_changed_is_not_covered_until_the_tier_knows() -> AbstractContextManager[Any]:
+    return patch.object(_change, "cover", nothing)
