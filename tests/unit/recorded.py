@@ -197,6 +197,8 @@ def seen(value: Any) -> Any:  # noqa: C901, PLR0911 - one line for each kind of 
         zone = value.tzinfo
         whole = (value.replace(tzinfo=None), value.fold, type(zone), str(zone), value.utcoffset())
         return (kind, *whole, zone if type(zone) is ZoneInfo else None)
+    if isinstance(value, enum.Flag):
+        return (kind, value.value)  # of what has no name there may be many, all equal
     if isinstance(value, enum.Enum):
         return (kind, id(value))
     if isinstance(value, pydantic.BaseModel):

@@ -112,15 +112,20 @@ class Members(Record):
 
     def state(self, value: Any) -> Any:
         state = value._name_ if value._name_ in self._members else value._value_
-        if type(state) not in {str, int} or self.build(state) is not value:
+        if type(state) not in {str, int} or not self._is(self.build(state), value):
             raise Unencodable(f"{shown(value)} is no member of {title(self.kind)}")
         return state
+
+    @staticmethod
+    def _is(built: Any, value: Any) -> bool:
+        # Early releases of Python 3.11 make another object of a flag with unknown bits at each look-up.
+        return built is value or (isinstance(value, enum.Flag) and built._value_ == value._value_)
 
     def build(self, state: Any) -> Any:
         if state in self._members:
             return self._members[state]
         member = self.kind(state) if issubclass(self.kind, enum.Flag) else None
-        if type(member) is not self.kind:
+        if type(member) is not self.kind or member._value_ != state:  # what is left when unknown bits are dropped
             raise Refused(f"{shown(state)} is no member of {title(self.kind)}")
         return member
 
