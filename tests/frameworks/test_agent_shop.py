@@ -9,8 +9,8 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -286,9 +286,9 @@ def _read(terminal: int) -> bytes:
 def test_ours_without_its_windows_is_found_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    @contextmanager
-    def invalidate_before(*targets: Any, **options: Any) -> Iterator[None]:
-        with mutating(*targets, **options):
+    @asynccontextmanager
+    async def invalidate_before(*targets: Any, **options: Any) -> AsyncIterator[None]:
+        async with mutating(*targets, **options):
             pass
         yield
 
