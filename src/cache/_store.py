@@ -197,8 +197,9 @@ class Store(Keyspace):
         self.invalidate(held.key)
         if not windows:
             tags = [domain.tag(name) for domain, name in held.names]
-            if self.share is not None:
-                self._tag_stamped(held.key, self.share.announced)
+            share = self.share
+            if share is not None and share.is_watched:
+                self._tag_stamped(held.key, share.announced)
                 tags += self.grounds(held.key)
             if any(domain.is_changing_elsewhere(name) for domain, name in held.truths()):
                 return False
@@ -264,8 +265,10 @@ class Store(Keyspace):
                 lease.tags.discard(tag)
                 tag.readers.discard(lease)
         self.kill(lease.key)
+        # What the load has found of others, from its beginning on, counts for what takes the place of the old tags.
         if coarse:
-            lease.tags.add(self.tag(ANY))
+            stamp = anything.stamp if isinstance(anything, SharedTag) else 0
+            lease.tags.add(self._tag_stamped(ANY, stamp))
         if rested and isinstance(own, SharedTag) and own.slot:
             lease.tags.add(self._tag_stamped(lease.key, own.stamp))
         for board in self.flights.values():

@@ -407,10 +407,10 @@ class Namespace(Domain):
 
         """
         self.left = [bus for bus in self.left if is_used(bus)]
-        for bus in self.left:
+        if self.left:
             raise BusError(
-                f"other processes cannot be told of a change of tags of {self.name!r}: the bus {bus.name!r} was closed "
-                f"by this one, and caches are on it yet"
+                f"other processes cannot be told of a change of tags of {self.name!r}: the bus {self.left[0].name!r} "
+                f"was closed by this one, and caches are on it yet"
             )
 
     def invalidate_each(self, names: tuple[str, ...]) -> bool:

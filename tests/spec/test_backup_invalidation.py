@@ -293,6 +293,17 @@ async def test_invalidations_that_fail_say_so_to_who_awaits_them(open_file: Open
     with pytest.raises(cache.CacheError, match="closed"):
         await c.delete("a")
     assert await c.get("a", lambda: 2) == 2, "here it took effect"
+    assert await c.get("a", lambda: 3) == 2, "and is over"
+
+
+async def test_a_set_that_fails_says_so_to_who_awaits_it(open_file: Open) -> None:
+    disk = open_file()
+    c = AsyncCache(name="c", backup=disk)
+    await disk.aclose()
+    with pytest.raises(cache.CacheError, match="closed"):
+        await c.set("a", 1)
+    assert c.peek("a") == 1, "here it took effect"
+    assert await c.get("a", lambda: 2) == 1, "and is over"
 
 
 async def test_deletes_at_once_are_one_after_the_other(disk: DiskBackend) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import pytest
 
@@ -8,11 +8,13 @@ from cache._entry import NEVER, Entry
 from cache._key import ALL
 from cache._lease import MANY, Lease
 from cache._shards import Contents
+from cache._share import Share
 from cache._step import step
 from cache._store import Store
 from cache._tags import Namespace
 from cache._window import Window
 from cache.testing import FakeClock
+from tests.unit.shared import keyspace, two_processes
 from tests.unit.stores import ANOTHER_LOOP, LOOP, end, load, metric, values
 
 pytestmark = pytest.mark.usefixtures("in_step")
@@ -98,6 +100,25 @@ def test_a_refreshed_value_that_rests_on_more_keys_than_are_remembered_rests_on_
     assert entry is not None
     assert entry.value == "new"
     store.invalidate(7)
+    assert store.find("k") is None
+    end(lease)
+
+
+def test_a_refreshed_value_dies_of_what_another_process_invalidates_while_it_takes_the_place_of_the_old(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = two_processes()
+    store.join(Share("c", here, ()))
+    lease, kill = load(store), store.kill
+    for key in range(2 * MANY):
+        lease.rest_on_key(store, key)
+
+    def preempted(name: Hashable) -> None:
+        keyspace(bus=there).invalidate(7)
+        kill(name)
+
+    monkeypatch.setattr(Store, "kill", lambda _, name: preempted(name))
+    store.finish(lease, "new", None, replaces=True)
     assert store.find("k") is None
     end(lease)
 
