@@ -124,10 +124,11 @@ class Members(Record):
     def build(self, state: Any) -> Any:
         if state in self._members:
             return self._members[state]
-        member = self.kind(state) if issubclass(self.kind, enum.Flag) else None
-        if type(member) is not self.kind or member._value_ != state:  # what is left when unknown bits are dropped
-            raise Refused(f"{shown(state)} is no member of {title(self.kind)}")
-        return member
+        if issubclass(self.kind, enum.Flag):
+            member = self.kind(state)
+            if isinstance(member, self.kind) and member._value_ == state:  # or unknown bits were dropped in silence
+                return member
+        raise Refused(f"{shown(state)} is no member of {title(self.kind)}")
 
 
 class Dataclass(Record):
