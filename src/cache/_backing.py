@@ -18,12 +18,11 @@ from cache._key import ALL, ANY, WILDCARD
 from cache._lease import DONE, Lease
 from cache._share import addresses_in, claimed, is_wildcard
 from cache._stable import encode
-from cache._stable_reading import decode
 from cache._step import step
 from cache._store import Store
 from cache._tags import Names, SharedTag, Truth
 from cache._tier import Address, Moment, Record, Tier
-from cache.codec import Codec, Envelope, Refused, Unencodable
+from cache.codec import Codec, Envelope, Unencodable
 
 if TYPE_CHECKING:
     from cache._flight import Flight
@@ -148,25 +147,30 @@ class Backing:
             if flight.undecided_in is not None:
                 names += tuple((flight.undecided_in, tag) for tag in flight.recipe.judge(value)[1])
         except Exception as error:  # noqa: BLE001 - refused; or the user's own functions refuse what an older version has made
-            logger.debug("%s: %r", flight.title, error)
-            self._refused += 1
+            self.refuse(flight.key, error)
             return None
         with step:
             if flight.state == DONE:  # nobody waits any more
                 return True
-            if not self._knows(answer, names):
+            if not self.knows(answer, names):
                 self._refused += 1
                 return None
-            if self._learn(flight, answer.grounds):
+            if self.learn(flight, answer.grounds):
                 return False
         self._hits += 1
-        flight.land_kept(value, self._ttl(answer))
+        flight.land_kept(value, self.ttl_of(answer))
         return True
 
-    def _ttl(self, record: Record) -> float | None:
+    def refuse(self, key: Hashable, error: Exception) -> None:
+        """What the tier has there is of no use."""
+        logger.debug("%s[%s]: %r", self.space, shown(key), error)
+        self._refused += 1
+
+    def ttl_of(self, record: Record) -> float | None:
+        """For how long its value is good from now on."""
         return None if record.expires is None else max(0.0, record.expires - self.tier.clock())
 
-    def _knows(self, record: Record, names: Iterable[Truth]) -> bool:
+    def knows(self, record: Record, names: Iterable[Truth]) -> bool:
         """Whether a record rests on all that the load knows of, and on nothing that this process does not know.
 
         A function may have been given other tags since it was written.
@@ -177,7 +181,7 @@ class Backing:
         homes = [claimed(self.tier, space) for space in {space for space, _ in record.grounds}]
         return all(home is not None and home.share is not None and self.tier in home.share.tiers for home in homes)
 
-    def _learn(self, lease: Lease, grounds: Iterable[Address]) -> bool:
+    def learn(self, lease: Lease, grounds: Iterable[Address]) -> bool:
         """Have a load rest on what a record rests on; whether it has heard of some of that only now.
 
         Then it may have been invalidated since the tier has answered, by this process or by another, which may even be
@@ -275,66 +279,6 @@ class Backing:
     def _record(self, address: Address, data: bytes, exp: float, grounds: tuple[Address, ...]) -> Record:
         expires = None if exp == NEVER else self.tier.clock() + (exp - self.store.clock())
         return Record(address, data, expires, grounds)
-
-    # -- in bulk -----------------------------------------------------------------------------------------------
-
-    async def preload(self, names_of: Callable[[Hashable], Names]) -> int:
-        """Store what the tier has of this cache, those used last first, until it is full; how many were stored."""
-        after, count = None, 0
-        while True:
-            _, (records, after) = await self.tier.scan(self.space, after)
-            count += await self._preload(records, names_of)
-            if after is None or self.store.is_full():
-                return count
-
-    async def _preload(self, records: Iterable[Record], names_of: Callable[[Hashable], Names]) -> int:
-        """Of these, store what the tier still has when it is known what they rest on."""
-        leases: dict[Address, Lease] = {}
-        try:
-            for record in records:
-                lease = self._begin(record, names_of)
-                if lease is not None:
-                    leases[record.address] = lease
-            answers = await self.tier.read(tuple(leases))
-            return sum(map(self._restore, leases.values(), answers))
-        finally:
-            with step:
-                for lease in leases.values():
-                    lease.close()
-
-    def _begin(self, record: Record, names_of: Callable[[Hashable], Names]) -> Lease | None:
-        """Rest on what a record rests on; None if it cannot be used."""
-        try:
-            key = decode(record.address.key)
-            names = names_of(key)
-        except (TypeError, ValueError) as error:
-            logger.debug("%s[%r]: %s", self.space, record.address.key, error)
-            self._refused += 1
-            return None
-        with step:
-            if key in self.store.data or self.store.is_full() or not self._knows(record, names):
-                return None
-            lease = Lease(self.store, key, names)
-            lease.start()
-            # No invalidation finds it under its key, as it would a flight: so it rests on that too.
-            lease.adopt((self.store.tag(key), self.store.tag(ALL)))
-            self._learn(lease, record.grounds)
-            return lease
-
-    def _restore(self, lease: Lease, answer: Record | Moment | None) -> bool:
-        if not isinstance(answer, Record):
-            return False
-        try:
-            value = self.envelope.decode(answer.value)
-        except Refused as refused:
-            logger.debug("%s[%r]: %s", self.space, lease.key, refused)
-            self._refused += 1
-            return False
-        store = self.store
-        with step:
-            if lease.key in store.data or store.is_full() or self._learn(lease, answer.grounds):
-                return False
-            return store.finish(lease, value, self._ttl(answer)) is not None
 
 
 def codec_of(tier: Tier, given: Codec | Callable[[Codec], Codec] | None, returned: Callable[[], Any]) -> Codec:

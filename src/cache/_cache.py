@@ -41,6 +41,7 @@ from cache._loads import Loads, leave, switch
 from cache._membership import Membership
 from cache._mutation import Linger, Mutating, check_linger
 from cache._policy import LRU, Policy
+from cache._preloading import preload
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
 from cache._share import check_told
@@ -549,7 +550,7 @@ class AsyncCache:
 
         """
         backing = self._backing("load_from_backup")
-        return 0 if switch.off else await backing.preload(self._names_of)
+        return 0 if switch.off else await preload(backing, self._names_of)
 
     def _backing(self, asked: str) -> Backing:
         backing = self._loads.backing

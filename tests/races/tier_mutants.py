@@ -32,8 +32,8 @@ def told_and_forgotten(_: Any, then: Any = None) -> tuple[()]:
 
 def learning(change: Callable[[Callable[..., bool], Any], bool]) -> AbstractContextManager[Any]:
     """Learn otherwise: ``change`` is given the way in which it should be, and the arguments."""
-    original = Backing._learn
-    return patch.object(Backing, "_learn", lambda *args: change(original, args))
+    original = Backing.learn
+    return patch.object(Backing, "learn", lambda *args: change(original, args))
 
 
 def at_once(learn: Callable[..., bool], args: Any) -> bool:
