@@ -7,20 +7,18 @@ does: what is loaded meanwhile, here or in another process, may come from before
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from cache._share import check_told, have_tiers, tell_tiers
+from cache._share import check_told, have_tiers
 from cache._step import step
 from cache._tags import Truth
+from cache._telling import Told, tell_tiers
 from cache._window import Window
 from cache.errors import BusError, CacheError
 
 logger = logging.getLogger("cache")
-
-#: What there is to wait for until the tiers know.
-Told = tuple[Awaitable[None], ...]
 
 
 def change(truths: Sequence[Truth], act: Callable[..., object], *args: Any) -> tuple[bool, Told]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias
 
 from cache._arguments import DEFAULT, check_seconds
-from cache._share import have_tiers, tell_tiers
+from cache._share import have_tiers
 from cache._step import step
 from cache._tags import Names
+from cache._telling import TierWindow, Told
 from cache._window import Window, mutation
 from cache.errors import CacheError
 
@@ -59,7 +60,7 @@ def check_linger(linger: object) -> Callable[[BaseException | None], float]:
 UNTOLD = "A tier was told that a mutation began, and could not be told that it has ended"
 
 
-async def _wait_for(told: tuple[Awaitable[None], ...]) -> asyncio.CancelledError | None:
+async def _wait_for(told: Told) -> asyncio.CancelledError | None:
     """Wait to the end, also if the caller is cancelled meanwhile; that is then returned, to be raised later."""
     cancelled = None
     futures = [asyncio.ensure_future(each) for each in told]
@@ -81,11 +82,12 @@ class Mutating:
     result of a load that began before they asked. Reads made by the body itself are private: loaded anew and not
     shared. Used once; enter and exit may happen in different contexts and threads.
 
-    Where there is a tier behind one of the caches, it is told before the body begins and again after it has ended,
-    and the body does not run if it cannot be told: with `FileBusy`, say. In an event loop that takes ``async with``.
+    Where there is a tier behind one of the caches, it is told before the body begins and again after it has ended, and
+    in between no process stores there what the mutation covers. The body does not run if the tier cannot be told: with
+    `FileBusy`, say. In an event loop that takes ``async with``.
     """
 
-    __slots__ = ("_clock", "_linger", "_targets", "_window")
+    __slots__ = ("_behind", "_clock", "_linger", "_targets", "_window")
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class Mutating:
         self._clock = clock
         self._linger = linger
         self._window: Window | None = None
+        self._behind = TierWindow(targets)
 
     def __enter__(self) -> None:
         if have_tiers(self._targets) and asyncio._get_running_loop() is not None:
@@ -105,41 +108,46 @@ class Mutating:
                 "`async with` in place of `with`"
             )
         self._open()
-        self._close_if_refused(tell_tiers)
+        try:
+            self._behind.begin()
+        except BaseException:  # a tier cannot be told: the body never runs
+            self._close_unused()
+            raise
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        window = self._window
-        if window is None:
-            raise RuntimeError("this mutation was never entered: use it as `with` or `async with`")
+        window, linger = self._entered(), default_linger(error)
         try:
-            tell_tiers(self._targets)
-        except CacheError:
-            logger.exception(UNTOLD)
-        finally:
-            self._close(window, error)
+            linger = self._linger_after(error)
+        finally:  # whatever a linger function raises, nothing must stay covered
+            try:
+                self._behind.end(linger)
+            except CacheError:
+                logger.exception(UNTOLD)
+            finally:
+                self._close(window, linger, error)
 
     async def __aenter__(self) -> None:
         self._open()
-        told = self._close_if_refused(tell_tiers)
         try:
-            for each in told:
-                await each
-        except BaseException:  # the caller is cancelled, or the tier cannot be told: the body never runs
+            for told in self._behind.begin():
+                await told
+        except BaseException:  # the caller is cancelled, or a tier cannot be told: the body never runs
             self._close_unused()
             raise
 
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        window = self._window
-        if window is None:
-            raise RuntimeError("this mutation was never entered: use it as `with` or `async with`")
-        cancelled = None
+        window, linger, cancelled = self._entered(), default_linger(error), None
         try:
-            if have_tiers(self._targets):
-                cancelled = await _wait_for(tell_tiers(self._targets))
-        finally:
-            self._close(window, error)
+            linger = self._linger_after(error)
+        finally:  # whatever a linger function raises, nothing must stay covered
+            try:
+                told = self._behind.end(linger)
+                if not isinstance(error, GeneratorExit):  # of a coroutine that is thrown away, which cannot wait
+                    cancelled = await _wait_for(told)
+            finally:
+                self._close(window, linger, error)
         if cancelled is not None:
             raise cancelled
 
@@ -150,27 +158,25 @@ class Mutating:
         step.run(window.begin)
         mutation.set(window)
 
-    def _close_if_refused(self, tell: Callable[[Names], tuple[Awaitable[None], ...]]) -> tuple[Awaitable[None], ...]:
-        try:
-            return tell(self._targets)
-        except BaseException:  # of the tier: the body never runs
-            self._close_unused()
-            raise
-
     def _close_unused(self) -> None:
-        window = self._window
-        if window is not None:
+        window = self._entered()
+        try:
+            self._behind.cancel()
+        except CacheError:
+            logger.exception(UNTOLD)
+        finally:
             mutation.set(window.outer)
             step.run(partial(window.end, 0.0, succeeded=False))
 
-    def _close(self, window: Window, error: BaseException | None) -> None:
+    def _entered(self) -> Window:
+        if self._window is None:
+            raise RuntimeError("this mutation was never entered: use it as `with` or `async with`")
+        return self._window
+
+    def _close(self, window: Window, linger: float, error: BaseException | None) -> None:
         if mutation.get() is window:
             mutation.set(window.outer)
-        linger = default_linger(error)
-        try:
-            linger = self._linger_after(error)
-        finally:  # whatever a linger function raises, its window must not stay open
-            step.run(partial(window.end, linger, succeeded=error is None))
+        step.run(partial(window.end, linger, succeeded=error is None))
 
     def _linger_after(self, error: BaseException | None) -> float:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
@@ -16,7 +16,6 @@ from cache._arguments import shown
 from cache._bus import Bus, alone
 from cache._key import ALL, ANY, WILDCARD
 from cache._stable import encode
-from cache._step import for_each
 from cache._tier import Address, Tier
 
 if TYPE_CHECKING:
@@ -192,49 +191,6 @@ def addresses_in(tier: Tier, truths: Iterable[Truth]) -> tuple[Address, ...] | N
         if not is_wildcard(name):
             found.append(Address(share.space, encode(name)))
     return tuple(found)
-
-
-def tell_tiers(truths: Iterable[Truth], then: Callable[[], object] | None = None) -> tuple[Awaitable[None], ...]:
-    """Have all tiers forget what rests on these: begun when it returns, done when what it returns is.
-
-    In a thread without an event loop it waits itself, and there is nothing to wait for. ``then`` is called, in
-    whatever thread, when all of them know.
-
-    Raises:
-        CacheError: in such a thread, as `Tier.invalidate` does.
-
-    """
-    told: dict[Tier, tuple[list[Address], list[str]]] = {}
-    for domain, name in truths:
-        share = domain.share
-        if share is None:
-            continue
-        for tier in used_tiers(share):
-            addresses, spaces = told.setdefault(tier, ([], []))
-            if name is ALL or is_wildcard(name):
-                spaces.append(share.space)
-            else:
-                addresses.append(Address(share.space, encode(name)))
-    futures: list[Awaitable[None]] = []
-    if not told and then is not None:  # all of them have been closed, and nobody needs them any more
-        then()
-    after = _last_of(len(told), then)
-
-    def tell(tier: Tier) -> None:
-        future = tier.invalidate(*told[tier], after)
-        if future is not None:
-            futures.append(future)
-
-    for_each(tell, iter(told))  # the others are told, too, if one cannot be
-    return tuple(futures)
-
-
-def _last_of(calls: int, then: Callable[[], object] | None) -> Callable[[], object] | None:
-    """What is to be called so many times, and does ``then`` what there is to do."""
-    if then is None or calls == 1:
-        return then
-    left = iter(range(calls - 1))  # to take the next is one indivisible operation, whatever thread calls
-    return lambda: None if next(left, None) is not None else then()
 
 
 def check_told(truths: Iterable[Truth]) -> None:

@@ -35,6 +35,15 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Covering:
+    """A mutation in progress: the addresses and the spaces that it covers, and a number that no other ever has."""
+
+    addresses: tuple[Address, ...]
+    spaces: tuple[str, ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """An entry as a tier keeps it.
 
@@ -65,8 +74,9 @@ class Tier(Protocol):
     """A store of records that may be used from any thread and any event loop of the process.
 
     A record that is read was true when it was: whatever it rests on was not invalidated since the load of its value
-    began, by any process, and its time is not over. What fails is the tier, never the cache: where nothing can be
-    said the cache goes on without it, and only an invalidation that others may miss is an error.
+    began, by any process, and no mutation of it was in progress; and its time is not over. What fails is the tier,
+    never the cache: where nothing can be said the cache goes on without it, and only an invalidation that others may
+    miss is an error.
     """
 
     @property
@@ -112,7 +122,8 @@ class Tier(Protocol):
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:
         """Store a value that was loaded since ``moment``, soon; it returns at once and never raises for the tier.
 
-        It is refused if anything it rests on was invalidated since, or if that is so long ago that nobody can tell.
+        It is refused if anything it rests on was invalidated since, if a mutation of that is in progress in any
+        process, or if the moment is so long ago that nobody can tell.
         With ``replaces`` the value is another than the one before, though nobody has invalidated that: if it is
         accepted, everything that rests on its address is invalidated in the same transaction.
         """
@@ -121,6 +132,7 @@ class Tier(Protocol):
     def assign(self, record: Record, then: Callable[[], object] | None = None) -> Future[None] | None:
         """Invalidate an address at once, and store the value that is true from then on, as one.
 
+        It is not stored as long as a mutation of what it rests on is in progress in any process.
         Done as `invalidate` is, and fails as that does.
         """
         ...
@@ -134,6 +146,23 @@ class Tier(Protocol):
         error is logged if nobody asks for it. ``then`` is called before, in whatever thread, also if it has failed.
         Without an event loop it waits for that, and returns None. Fails with `CacheError` if it may not have become
         known to other processes. A tier that was given up, of which nothing is served any more, is no error.
+        """
+        ...
+
+    def begin(self, covering: Covering) -> Future[None] | None:
+        """A mutation begins: as `invalidate`, and nothing that rests on what it covers is stored until its `end`.
+
+        By no process, and as long as it takes; the tier itself renews what has to be renewed for that. If this process
+        dies, until the tier has found that out, and has invalidated all of it once more: when the change was made, if
+        it was, nobody knows then. Done as `invalidate` is, and fails as that does; what has failed has not begun.
+        """
+        ...
+
+    def end(self, covering: Covering, linger: float = 0.0) -> Future[None] | None:
+        """It has ended: as `invalidate`, and what rests on it may be stored again, after ``linger`` seconds.
+
+        May be repeated, and asked for as `begin` is still under way, was cancelled or has failed. If it fails, nothing
+        that rests on it is stored until the tier has found this process dead, or takes it for that.
         """
         ...
 

@@ -11,7 +11,7 @@ import pytest
 from cache import AsyncCache
 from cache._backing import TRIES, check_codec, codec_of
 from cache._stable import encode
-from cache._tier import Address, Moment, Record, Slice
+from cache._tier import Address, Covering, Moment, Record, Slice
 from cache.codec import MsgspecCodec, PickleCodec
 from cache.testing import FakeClock
 
@@ -61,6 +61,12 @@ class Scripted:
         self.told += addresses
         if then is not None:
             then()
+
+    def begin(self, covering: Covering) -> None:
+        raise NotImplementedError
+
+    def end(self, covering: Covering, linger: float = 0.0) -> None:
+        raise NotImplementedError
 
     async def flush(self) -> int:
         return 0

@@ -1,9 +1,8 @@
-"""What a domain has in common with other processes: codes, slots, stamps, and who is told."""
+"""What a domain has in common with other processes: codes, slots, stamps, and whom to tell."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from cache._share import (
     have_tiers,
     is_wildcard,
     slots_by_bus,
-    tell_tiers,
 )
 from cache._stable import encode
 from cache._tags import Keyspace
@@ -35,23 +33,10 @@ def processes() -> Processes:
     return two_processes()
 
 
-class Told:
-    """A tier that remembers what it was told, or says that it cannot be."""
+class Open:
+    """As much of a tier as is looked at."""
 
     closed = False
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.told: list[tuple[list[Address], list[str]]] = []
-        self.error = error
-
-    def invalidate(
-        self, addresses: Sequence[Address], spaces: Sequence[str] = (), then: Callable[[], object] | None = None
-    ) -> None:
-        if self.error is not None:
-            raise self.error
-        self.told.append((list(addresses), list(spaces)))
-        if then is not None:
-            then()
 
 
 def test_a_name_has_its_slot_and_that_of_anything(processes: Processes) -> None:
@@ -106,7 +91,7 @@ def test_a_name_is_changing_if_another_process_covers_it_or_everything(processes
 
 
 def test_two_domains_may_not_have_one_name_but_one_may_have_it_again() -> None:
-    medium = Told()
+    medium = object()
     first, second = Keyspace("c", FakeClock()), Keyspace("c", FakeClock())
     claim((medium, None), "c", first)  # type: ignore[arg-type]  # it is enough of a tier
     claim((medium,), "c", first)  # type: ignore[arg-type]  # the same
@@ -119,25 +104,14 @@ def test_two_domains_may_not_have_one_name_but_one_may_have_it_again() -> None:
     assert claimed(medium, "c") is second
 
 
-def test_a_tier_is_told_of_names_by_address_and_of_everything_and_wildcards_by_space() -> None:
-    tier = Told()
-    c, d, own = keyspace(tier), keyspace(tier, space="d"), Keyspace("own", FakeClock())
-    truths = [(c, "a"), (c, KIND), (d, ALL), (d, 1), (own, "x")]
+def test_there_are_tiers_to_tell_where_one_is_behind_what_is_changed() -> None:
+    truths = [(keyspace(Open()), "a"), (Keyspace("own", FakeClock()), "x")]
     assert have_tiers(truths)
     assert not have_tiers(truths[-1:])
-    assert tell_tiers(truths) == ()
-    assert tier.told == [([Address("c", encode("a")), Address("d", encode(1))], ["c", "d"])]
-
-
-def test_every_tier_is_told_although_one_cannot_be() -> None:
-    lost, first, last = Told(ValueError("lost")), Told(), Told()
-    with pytest.raises(ValueError, match="lost"):
-        tell_tiers([(keyspace(first, lost, last), "a")])
-    assert len(first.told) == len(last.told) == 1
 
 
 def test_addresses_are_those_of_one_tier_and_wildcards_have_none() -> None:
-    tier, other = Told(), Told()
+    tier, other = Open(), Open()
     c, elsewhere = keyspace(tier), keyspace(other, space="d")
     tell: Any = tier
     assert addresses_in(tell, [(c, "a"), (c, KIND)]) == (Address("c", encode("a")),)

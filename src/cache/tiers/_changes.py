@@ -1,4 +1,4 @@
-"""Changes: the invalidations and assignments that a file is told of at once, one after the other, until it has them.
+"""Changes: the invalidations, assignments and mutations that a file is told of at once, in order, until it has them.
 
 change -> waiting -> one operation that does all that wait, in order -> each is told: a future, or a seat
 
@@ -18,19 +18,28 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cache._step import step
-from cache._tier import Address, Record
+from cache._tier import Address, Covering, Record
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Seat, Then, Waiter
-from cache.tiers._sqlite_entries import Entries, changes
+from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import Failed, FileBusy, FileClosed
+from cache.tiers._sqlite_operations import changes
 
 logger = logging.getLogger("cache")
 
 #: For how many seconds a file that is held by another process is left alone.
 PAUSE = 0.01
 
-#: What is done to the file: an address that is assigned, or addresses and spaces that are invalidated.
-What: TypeAlias = Record | tuple[tuple[Address, ...], tuple[str, ...]]
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A mutation that is over."""
+
+    covering: Covering
+
+
+#: What is done to the file: an address is assigned, addresses and spaces are invalidated, a mutation begins or ends.
+What: TypeAlias = Record | tuple[tuple[Address, ...], tuple[str, ...]] | Covering | Ended
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,7 +54,11 @@ class Change:
     @property
     def count(self) -> int:
         """How many truths and spaces that is."""
-        return 1 if isinstance(self.what, Record) else len(self.what[0]) + len(self.what[1])
+        match self.what:
+            case Record():
+                return 1
+            case Covering(addresses, spaces) | Ended(Covering(addresses, spaces)) | (addresses, spaces):
+                return len(addresses) + len(spaces)
 
 
 class Changes:
@@ -148,10 +161,15 @@ def _make(entries: Entries, waiting: Callable[[], list[Change]]) -> list[Change]
     """Make all that wait, and tell which those were: they wait on, until it is certain that this was not undone."""
     made = waiting()
     for change in made:
-        if isinstance(change.what, Record):
-            entries.assign(change.what)
-        else:
-            entries.invalidate(*change.what)
+        match change.what:
+            case Record() as record:
+                entries.assign(record)
+            case Covering() as covering:
+                entries.cover(covering)
+            case Ended(covering):
+                entries.uncover(covering)
+            case (addresses, spaces):
+                entries.invalidate(addresses, spaces)
     return made
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import math
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from cache._tier import Address, Moment, Record, Slice
+from cache._tier import Address, Covering, Moment, Record, Slice
 from cache.codec import Codec
 from cache.tiers._behind import Behind
-from cache.tiers._changes import Changes
+from cache.tiers._changes import Changes, Ended
+from cache.tiers._disk_arguments import check_codec, check_count, check_path, check_patience
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Seat
 from cache.tiers._records import Usage
@@ -61,11 +62,11 @@ class DiskBackend:
         patience: float = 5.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        _check_path(path)
-        _check_count("max_bytes", max_bytes, 1)
-        _check_count("compress_above", compress_above, 0)
-        _check_patience(patience)
-        _check_codec(codec)
+        check_path(path)
+        check_count("max_bytes", max_bytes, 1)
+        check_count("compress_above", compress_above, 0)
+        check_patience(patience)
+        check_codec(codec)
         if not callable(clock):
             raise TypeError(f"clock={clock!r} is no clock: give a callable that returns the seconds since the epoch")
         self.codec = codec
@@ -135,6 +136,24 @@ class DiskBackend:
 
         """
         return self._changes.make((tuple(addresses), tuple(spaces)), then)
+
+    def begin(self, covering: Covering) -> asyncio.Future[None] | None:
+        """A mutation begins: as `invalidate`, and nobody stores what rests on what it covers until its `end`.
+
+        Nor if this process dies, until somebody has discovered that and invalidated all of it once more.
+        """
+        return self._changes.make(covering)
+
+    def end(self, covering: Covering, linger: float = 0.0) -> asyncio.Future[None] | None:
+        """It has ended: as `invalidate`, and what rests on it may be stored again, after ``linger`` seconds.
+
+        If it fails, or if it lingers as the file is closed here, nobody stores that until this process ends.
+        """
+        ended = Ended(covering)
+        lingers = linger > 0 and self._thread.set_alarm(
+            min(linger, threading.TIMEOUT_MAX), partial(self._changes.make, ended)
+        )
+        return self._changes.make((covering.addresses, covering.spaces) if lingers else ended)
 
     async def flush(self) -> int:
         """Write what waits, keep to ``max_bytes``, and return how many records were stored since the last flush.
@@ -250,41 +269,3 @@ class DiskBackend:
 
 def _scan(entries: Entries, space: str, after: int | None) -> tuple[Moment, Slice]:
     return entries.moment(), entries.scan([space], after)
-
-
-def _check_path(path: object) -> None:
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path={path!r} is no path: give a str or an os.PathLike, such as 'cache.db'")
-    text = os.fspath(path)
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise ValueError(f"path={path!r} names no file: give the path of one, such as 'cache.db'")
-
-
-def _check_count(name: str, count: object, least: int) -> None:
-    if name == "max_bytes" and count is None:
-        return
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise TypeError(f"{name}={count!r} is no number of bytes: give an int, such as {100 * 2**20} for 100 MiB")
-    if count < least:
-        raise ValueError(f"{name}={count!r} is too small: give {least} or more")
-
-
-def _check_patience(patience: object) -> None:
-    if not isinstance(patience, int | float) or isinstance(patience, bool):
-        raise TypeError(f"patience={patience!r} is no number of seconds: give one, such as 5.0")
-    if not (math.isfinite(patience) and patience >= 0):
-        raise ValueError(f"patience={patience!r} is no time to wait: give a finite number of seconds, 0 or more")
-
-
-def _check_codec(codec: object) -> None:
-    if codec is None:
-        if importlib.util.find_spec("msgspec") is None:
-            raise ImportError(
-                "without codec=, values are encoded with msgspec, which is not installed: "
-                "pip install 'async-cache[disk]', or pass codec=PickleCodec(key=...)"
-            )
-    elif isinstance(codec, str | type) or not all(hasattr(codec, name) for name in ("typed", "dumps", "loads", "seal")):
-        raise TypeError(
-            f"codec={codec!r} is no codec: pass None for plain values and annotated classes, or an object such as "
-            f"cache.codec.PickleCodec(key=...), whose key is 16 secret bytes or more"
-        )

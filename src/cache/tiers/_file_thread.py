@@ -88,7 +88,7 @@ class FileThread:
         """
         return self._worker.ask(Asked(call, waiter))
 
-    def set_alarm(self, delay: float, function: Callable[[], None]) -> bool:
+    def set_alarm(self, delay: float, function: Callable[[], object]) -> bool:
         """Call this in the thread when so many seconds are over, or sooner if it is to be called already.
 
         False if the thread was closed, and it will not be called.

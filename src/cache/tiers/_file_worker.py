@@ -79,7 +79,7 @@ class Worker:
         self._turns: set[asyncio.AbstractEventLoop] = set()
         self._wake: SimpleQueue[None] = SimpleQueue()
         #: What the thread is to call, and when, by the monotonic clock.
-        self._alarms: dict[Callable[[], None], float] = {}
+        self._alarms: dict[Callable[[], object], float] = {}
 
     def ask(self, asked: Asked, loop: asyncio.AbstractEventLoop | None = None) -> bool:
         """Take an operation on, at once or at the end of this turn of the loop; False if there will be no more."""
@@ -98,7 +98,7 @@ class Worker:
             loop.call_soon(self._send, loop)
         return True
 
-    def set_alarm(self, delay: float, function: Callable[[], None]) -> bool:
+    def set_alarm(self, delay: float, function: Callable[[], object]) -> bool:
         """Have the thread call this when so many seconds are over, or sooner; False if there will be no more."""
         if function in self._alarms and not self.ending:
             return True

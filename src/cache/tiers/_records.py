@@ -17,6 +17,9 @@ from cache._tier import Address, Record
 #: Names of spaces that are kept at hand, a few tenths of a microsecond each.
 KNOWN_NAMES = 4096
 
+#: What an entry takes beside its key, its value and what it rests on: its row, and its place in three indexes.
+OVERHEAD = 128
+
 
 class Damaged(Exception):
     """A row is not what was written."""
@@ -60,6 +63,11 @@ def name_of_space(space: str) -> bytes:
     return blake2b(encoded(space), digest_size=16, person=b"space").digest()
 
 
+def names_of(addresses: Sequence[Address], spaces: Sequence[str]) -> list[bytes]:
+    """The names of these truths, and then of all in these spaces."""
+    return [*map(name_of_entry, addresses), *map(name_of_space, spaces)]
+
+
 def rests_on(record: Record) -> Iterator[bytes]:
     """The names of all the truths, beside its own, whose invalidation is the end of a record."""
     yield name_of_space(record.address.space)
@@ -92,3 +100,8 @@ def verify(address: Address, name: bytes, row: Sequence[Any]) -> None:
     begun, written, expires, grounds, value = row
     if written != checksum(name, begun, expires, grounds, value):
         raise Damaged(f"the entry of {address.space!r} under the key {address.key!r}")
+
+
+def size_of(record: Record) -> int:
+    """What counts towards the size of a file."""
+    return len(record.address.key) + len(record.value) + len(packed_grounds(record) or "") + OVERHEAD

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-from cache._tier import Address, Moment, Record, Slice
+from cache._tier import Address, Covering, Moment, Record, Slice
+from cache.tiers._owners import Owners
 from cache.tiers._records import (
     Damaged,
     Usage,
@@ -15,12 +16,16 @@ from cache.tiers._records import (
     encoded,
     name_of_entry,
     name_of_space,
+    names_of,
     packed_grounds,
     rests_on,
+    size_of,
     unpacked_grounds,
     verify,
 )
 from cache.tiers._sqlite_marks import Marks
+from cache.tiers._sqlite_mutations import Mutations
+from cache.tiers._sqlite_operations import changes, outside
 
 #: With the mark of its space, which each entry is asked for.
 READ = """
@@ -40,8 +45,6 @@ WHERE used < ? ORDER BY used DESC LIMIT ?
 """
 SWEEP = "SELECT id, begun, expires, grounds, space, key FROM entries WHERE id > ? ORDER BY id LIMIT ?"
 
-#: What an entry takes beside its key, its value and what it rests on: its row, and its place in three indexes.
-OVERHEAD = 128
 #: Of entries, in an operation that works in slices: well below a millisecond a slice.
 SLICE = 128
 #: Pages that a sweep gives back to the file system, at each slice.
@@ -52,23 +55,6 @@ BEYOND = 2**63 - 1
 #: A value that was loaded since a moment, and whether it replaces one that nobody has invalidated.
 Write: TypeAlias = tuple[Record, Moment, bool]
 
-F = TypeVar("F", bound=Callable[..., Any])
-#: The operations that change a file, and those that work outside a transaction.
-changing: set[Callable[..., Any]] = set()
-unbound: set[Callable[..., Any]] = set()
-
-
-def changes(operation: F) -> F:
-    """Declare an operation that needs a transaction which may write."""
-    changing.add(operation)
-    return operation
-
-
-def outside(operation: F) -> F:
-    """Declare an operation that SQLite does only where no transaction is open."""
-    unbound.add(operation)
-    return operation
-
 
 class Entries:
     """The entries and the marks of one file; times come from ``now``, the wall clock.
@@ -77,16 +63,20 @@ class Entries:
     count towards ``max_bytes`` (None: no bound) with their keys, values and grounds, and `OVERHEAD` each.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now: Callable[[], float], max_bytes: int | None = None) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, now: Callable[[], float], owners: Owners, max_bytes: int | None = None
+    ) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._now = now
         self._max_bytes = max_bytes
         self._marks = Marks(connection)
+        self._mutations = Mutations(connection, self._marks, owners)
 
     def begin(self) -> None:
         """Know nothing of earlier transactions."""
         self._marks.begin()
+        self._mutations.begin()
 
     def read(self, addresses: Sequence[Address]) -> list[Record | Moment]:
         """For each address its record, if it is valid; if there is none, the moment from which a load may begin."""
@@ -113,8 +103,9 @@ class Entries:
     def write(self, writes: Sequence[Write]) -> list[bool]:
         """Store values that were loaded since a moment; tell of each whether it was stored.
 
-        Refused is what rests on something that was invalidated since, what has expired, and what alone is larger than
-        the file may be. What replaces another value is, if it is stored, an invalidation of its address.
+        Refused is what rests on something that was invalidated since or that a mutation covers, what has expired, and
+        what alone is larger than the file may be. What replaces another value is, if it is stored, an invalidation of
+        its address.
         """
         now = self._now()
         file, horizon = self._marks.state("file, horizon")
@@ -122,10 +113,12 @@ class Entries:
         stored: list[bool] = []
         for record, moment, replaces in writes:
             name = name_of_entry(record.address)
+            names = (name, *rests_on(record))
             stands = (
                 moment.file == file
                 and moment.number >= horizon
-                and self._marks.none_since(moment.number, (name, *rests_on(record)))
+                and not self._mutations.cover_any(names)  # which comes first: the dead leave marks
+                and self._marks.none_since(moment.number, names)
                 and self._is_to_be_kept(record, now)
             )
             if stands:
@@ -136,10 +129,14 @@ class Entries:
 
     @changes
     def assign(self, record: Record) -> bool:
-        """An address has changed, and has this value from now on; tell whether the value was stored."""
+        """An address has changed, and has this value from now on; tell whether the value was stored.
+
+        As long as a mutation covers what it rests on, it is not.
+        """
         name = name_of_entry(record.address)
+        covered = self._mutations.cover_any((name, *rests_on(record)))  # which comes first: the dead leave marks
         begun = self._marks.set((name,))
-        if stored := self._is_to_be_kept(record, self._now()):
+        if stored := not covered and self._is_to_be_kept(record, self._now()):
             self._put(record, name, begun, self._last_use() + 1)
         else:  # the old value is not the assigned one
             self._execute("DELETE FROM entries WHERE name = ?", (name,))
@@ -148,9 +145,25 @@ class Entries:
     @changes
     def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str] = ()) -> int:
         """These, and all in these spaces, have changed; return how many of the addresses were there as entries."""
-        names = [name_of_entry(address) for address in addresses]
-        self._marks.set([*names, *map(name_of_space, spaces)])
-        return sum(self._execute("DELETE FROM entries WHERE name = ?", (name,)).rowcount for name in names)
+        names = names_of(addresses, spaces)
+        self._marks.set(names)
+        entries = names[: len(addresses)]
+        return sum(self._execute("DELETE FROM entries WHERE name = ?", (name,)).rowcount for name in entries)
+
+    @changes
+    def cover(self, covering: Covering) -> None:
+        """A mutation begins: what it covers is invalidated, and until it has ended nothing that rests on it is stored.
+
+        Raises ``OSError`` where nobody could be told that this process has died.
+        """
+        self.invalidate(covering.addresses, covering.spaces)
+        self._mutations.cover(covering.number, names_of(covering.addresses, covering.spaces))
+
+    @changes
+    def uncover(self, covering: Covering) -> None:
+        """It has ended: what it covers is invalidated again. In a file that knows nothing of it that is all."""
+        self.invalidate(covering.addresses, covering.spaces)
+        self._mutations.uncover(covering.number)
 
     @changes
     def touch(self, addresses: Sequence[Address]) -> None:
@@ -188,6 +201,7 @@ class Entries:
         All who share the file go round together, and do not begin another round for ``rest`` seconds: a load that takes
         less can be stored.
         """
+        self._mutations.bury_dead()
         now = self._now()
         hand, rested = self._marks.state("hand, rested")
         at_the_end = 0.0 <= now - rested < rest or self._look_at(hand, limit, now)
@@ -266,14 +280,14 @@ class Entries:
         return record if grounds is None or self._marks.none_since(begun, rests_on(record)) else None
 
     def _is_to_be_kept(self, record: Record, now: float) -> bool:
-        return record.is_fresh(now) and (self._max_bytes is None or _size_of(record) <= self._max_bytes)
+        return record.is_fresh(now) and (self._max_bytes is None or size_of(record) <= self._max_bytes)
 
     def _put(self, record: Record, name: bytes, begun: int, used: int) -> None:
         grounds = packed_grounds(record)
         expires = None if record.expires is None else float(record.expires)
         written = checksum(name, begun, expires, grounds, record.value)
         space, key = encoded(record.address.space), record.address.key
-        row = (name, begun, used, _size_of(record), written, expires, grounds, space, key, record.value)
+        row = (name, begun, used, size_of(record), written, expires, grounds, space, key, record.value)
         self._execute(WRITE, row)
 
     def _last_use(self) -> int:
@@ -282,7 +296,3 @@ class Entries:
 
     def _drop(self, ids: list[tuple[int]]) -> None:
         self._connection.executemany("DELETE FROM entries WHERE id = ?", ids)
-
-
-def _size_of(record: Record) -> int:
-    return len(record.address.key) + len(record.value) + len(packed_grounds(record) or "") + OVERHEAD

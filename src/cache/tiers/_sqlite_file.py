@@ -19,8 +19,9 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from cache.errors import CacheError
+from cache.tiers._owners import Owners
 from cache.tiers._records import Damaged
-from cache.tiers._sqlite_entries import Entries, changing, unbound
+from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_opening import (
     Identity,
     Opened,
@@ -34,6 +35,7 @@ from cache.tiers._sqlite_opening import (
     primary_code,
     set_aside,
 )
+from cache.tiers._sqlite_operations import changing, unbound
 
 logger = logging.getLogger("cache")
 
@@ -139,6 +141,7 @@ class SqliteFile:
         self._now = now
         self._patience = patience
         self._boot = boot
+        self._owners = Owners(self.path)
         self._opened: Opened | None = None
         self._entries: Entries | None = None
         self._replaced = 0
@@ -175,6 +178,7 @@ class SqliteFile:
         """No more operations; may be repeated."""
         if self.closed is None:
             self.closed = reason
+        self._owners.leave()
         self.release()
 
     def _at_hand(self) -> Entries:
@@ -182,8 +186,8 @@ class SqliteFile:
         if self.closed is not None:
             raise FileClosed(self.path, self.closed, given_up=self.given_up)
         if self._entries is None:
-            self._opened = opened = open_file(self.path, self._patience, self._now, self._boot())
-            self._entries = Entries(opened.connection, self._now, self._max_bytes)
+            self._opened = opened = open_file(self.path, self._patience, self._now, self._boot(), self._owners)
+            self._entries = Entries(opened.connection, self._now, self._owners, self._max_bytes)
         else:
             self._stay()
         return self._entries
@@ -204,12 +208,15 @@ class SqliteFile:
         entries.begin()
         try:
             with self._transaction(calls):
-                return [operation(entries, *args, **kwargs) for operation, args, kwargs in calls]
+                results = [operation(entries, *args, **kwargs) for operation, args, kwargs in calls]
+            self._owners.committed()
         except Exception as error:  # what is not the file's is for whoever asked
             if _is_of_the_file(error):
                 raise
             if len(calls) == 1:
                 return [Failed(error)]
+        else:
+            return results
         # One of them has failed and nothing was done: each by itself, so that only that one fails.
         return [result for call in calls for result in self._attempt_together(entries, [call])]
 
@@ -274,4 +281,9 @@ class SqliteFile:
 
 
 def _is_of_the_file(error: Exception) -> bool:
-    return is_damage(error) or (isinstance(error, sqlite3.Error) and primary_code(error) in BUSY | USELESS)
+    # What the system refuses is refused around the file: the database itself has errors of its own.
+    return (
+        is_damage(error)
+        or isinstance(error, OSError)
+        or (isinstance(error, sqlite3.Error) and primary_code(error) in BUSY | USELESS)
+    )

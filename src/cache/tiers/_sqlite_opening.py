@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from cache.tiers._owners import Owners
 from cache.tiers._records import Damaged
+from cache.tiers._sqlite_marks import Marks
+from cache.tiers._sqlite_mutations import Mutations
 
 logger = logging.getLogger("cache")
 
@@ -55,6 +58,13 @@ CREATE TABLE entries (
     key BLOB NOT NULL,
     value BLOB NOT NULL
 );
+CREATE TABLE mutations (
+    number INTEGER NOT NULL,   -- a random number: one mutation in progress
+    name BLOB NOT NULL,        -- of a truth that it covers
+    owner INTEGER NOT NULL,    -- who makes it
+    PRIMARY KEY (number, name)
+) WITHOUT ROWID;
+CREATE INDEX mutations_by_name ON mutations (name);
 CREATE INDEX entries_by_use ON entries (used);
 CREATE TRIGGER inserted AFTER INSERT ON entries BEGIN
     UPDATE state SET entries = entries + 1, size = size + new.size;
@@ -122,17 +132,17 @@ def guarded(path: str, patience: float) -> Iterator[None]:
         yield
 
 
-def open_file(path: str, patience: float, now: Callable[[], float], boot: str | None) -> Opened:
+def open_file(path: str, patience: float, now: Callable[[], float], boot: str | None, owners: Owners) -> Opened:
     """Open the file at the path, or a new one if there is none or what is there had to be set aside.
 
     Raises `Unusable`, ``sqlite3.Error`` or ``OSError`` where that is not possible.
     """
     with guarded(path, patience):
         try:
-            return _open(path, patience, now, boot)
+            return _open(path, patience, now, boot, owners)
         except Spoiled as error:
             set_aside(path, f"{error}. The cache begins with an empty one")
-        return _open(path, patience, now, boot)
+        return _open(path, patience, now, boot, owners)
 
 
 def set_aside(path: str, reason: str) -> None:
@@ -147,12 +157,12 @@ def set_aside(path: str, reason: str) -> None:
     logger.warning("%s: %s. It was set aside as %s.", path, reason, aside)
 
 
-def _open(path: str, patience: float, now: Callable[[], float], boot: str | None) -> Opened:
+def _open(path: str, patience: float, now: Callable[[], float], boot: str | None, owners: Owners) -> Opened:
     _clear_the_way(path)
     identity = identity_of(path)
     connection = _connect(path, patience)
     try:
-        _prepare(connection, path, now, boot)
+        _prepare(connection, path, now, boot, owners)
     except BaseException as error:  # the connection is closed whatever it was
         connection.close()
         if is_damage(error) and not isinstance(error, Spoiled):
@@ -188,7 +198,9 @@ def _connect(path: str, patience: float) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
 
 
-def _prepare(connection: sqlite3.Connection, path: str, now: Callable[[], float], boot: str | None) -> None:
+def _prepare(
+    connection: sqlite3.Connection, path: str, now: Callable[[], float], boot: str | None, owners: Owners
+) -> None:
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise PermissionError(errno.EACCES, "it may not be written", path)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -205,17 +217,20 @@ def _prepare(connection: sqlite3.Connection, path: str, now: Callable[[], float]
         raise Unusable(f"its file system cannot share a log between processes (journal_mode is {journal})")
     # Only where a loss of power is noticed may it lose what was written last.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if boot else 'FULL'}")
+    dead = owners.dead()  # before it begins: they have nothing in the file that it does not see
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not empty:
             empty = _is_of_another_run(connection, path, boot)
         if empty:
             _create_tables(connection, now, boot)
+        Mutations(connection, Marks(connection), owners).bury(dead)
         connection.execute("COMMIT")
     except BaseException:  # whatever it was, nothing of it stays
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    owners.remove(dead)
 
 
 def _is_of_another_run(connection: sqlite3.Connection, path: str, boot: str | None) -> bool:
@@ -226,7 +241,7 @@ def _is_of_another_run(connection: sqlite3.Connection, path: str, boot: str | No
     if row[0] == boot:
         return False
     logger.info("%s: the system was started since it was written, and it begins empty.", path)
-    for table in ("entries", "marks", "state"):
+    for table in ("entries", "marks", "mutations", "state"):
         connection.execute(f"DROP TABLE {table}")
     return True
 

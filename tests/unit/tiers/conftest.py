@@ -11,7 +11,7 @@ import pytest
 from cache.testing import FakeClock
 from cache.tiers._file_thread import FileThread
 from cache.tiers._sqlite_file import SqliteFile
-from tests.unit.tiers.files import Recording
+from tests.unit.tiers.files import Recording, let_go
 
 MakeFile = Callable[..., SqliteFile]
 
@@ -34,6 +34,7 @@ def make_file(path: str, clock: FakeClock) -> Iterator[MakeFile]:
     yield make_file
     for file in made:
         file.close()
+        let_go(file)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import itertools
 
 from cache._tier import Address, Record
 from cache.testing import FakeClock
-from cache.tiers._records import Usage
-from cache.tiers._sqlite_entries import OVERHEAD, Entries
+from cache.tiers._records import OVERHEAD, Usage
+from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import SqliteFile
 from tests.unit.tiers.conftest import MakeFile
 from tests.unit.tiers.files import OTHER_TAG, TAG, A, B, C, do, held, store, write_to

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from cache._tier import Moment, Record
+from cache._tier import Covering, Moment, Record
 from cache.tiers import _sqlite_file, _sqlite_opening
-from cache.tiers._sqlite_entries import OVERHEAD, Entries, changes, changing
+from cache.tiers._records import OVERHEAD
+from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import Call, Failed, FileBusy, FileClosed, SqliteFile
+from cache.tiers._sqlite_operations import changes, changing
 from tests.unit.tiers.conftest import MakeFile
 from tests.unit.tiers.files import TAG, A, B, C, do, held, moment, rows, store
 
@@ -312,6 +314,7 @@ def test_a_value_that_another_has_set_aside_is_not_set_aside_again(
 OPERATIONS: dict[str, tuple[Any, ...]] = {
     "assign": (Record(A, b"v"),),
     "check": (),
+    "cover": (Covering((A,), ("users",), 1),),
     "evict": (),
     "flush": (),
     "invalidate": ([A], ["users"]),
@@ -320,6 +323,7 @@ OPERATIONS: dict[str, tuple[Any, ...]] = {
     "scan": (),
     "sweep": (),
     "touch": ([A],),
+    "uncover": (Covering((A,), ("users",), 1),),
     "usage": (),
     "write": (),
 }
@@ -337,7 +341,7 @@ def test_an_operation_that_is_not_declared_to_change_anything_does_not(make_file
         connection.execute("PRAGMA query_only = ON")
         operation = getattr(Entries, name)
         try:
-            operation(Entries(connection, time.time, 2 * OVERHEAD), *given)
+            operation(Entries(connection, time.time, file._owners, 2 * OVERHEAD), *given)
             changed = False
         except sqlite3.OperationalError:
             changed = True
