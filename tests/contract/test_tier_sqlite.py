@@ -8,6 +8,7 @@ import pytest
 from cache.testing import FakeClock
 from cache.tiers._disk import DiskBackend
 from tests.contract.tier import TierContract, View
+from tests.unit.tiers.files import let_go
 
 
 class TestDiskBackend(TierContract):
@@ -26,3 +27,4 @@ class TestDiskBackend(TierContract):
         yield view
         for backend in made:
             assert backend.close()
+            let_go(backend._thread._worker.file)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import pytest
 
 from cache import CacheError
-from cache._tier import Address, Moment, Record, Tier
+from cache._tier import Address, Covering, Moment, Record, Tier
 from cache.testing import FakeClock
 
 A, B, C = (Address("users", key) for key in (b"a", b"b", b"c"))
 POST = Address("posts", b"a")
 TAG, OTHER_TAG = (Address("#default", key) for key in (b"t", b"u"))
+
+#: Of mutations.
+numbers = count(1)
 
 #: A tier of which everybody else who was given one by the same fixture has the store in common.
 View = Callable[[], Tier]
@@ -41,6 +45,24 @@ async def invalidate(tier: Tier, addresses: Sequence[Address], spaces: Sequence[
 
 async def assign(tier: Tier, record: Record) -> None:
     done = tier.assign(record)
+    assert done is not None
+    await done
+
+
+def covering_of(addresses: Sequence[Address], spaces: Sequence[str] = ()) -> Covering:
+    return Covering(tuple(addresses), tuple(spaces), next(numbers))
+
+
+async def begin(tier: Tier, addresses: Sequence[Address], spaces: Sequence[str] = ()) -> Covering:
+    covering = covering_of(addresses, spaces)
+    begun = tier.begin(covering)
+    assert begun is not None
+    await begun
+    return covering
+
+
+async def end(tier: Tier, covering: Covering, linger: float = 0.0) -> None:
+    done = tier.end(covering, linger)
     assert done is not None
     await done
 
@@ -221,6 +243,113 @@ class TierContract:
         assert await there.flush() == 0
         assert await held(here, A, B) == [b"new", None]
 
+    @pytest.mark.parametrize(("addresses", "spaces"), ENDS)
+    async def test_what_a_mutation_covers_is_stored_by_nobody_until_it_has_ended(
+        self, here: Tier, there: Tier, addresses: list[Address], spaces: list[str]
+    ) -> None:
+        await store(here, A, grounds=[TAG, POST])
+        covering = await begin(here, addresses, spaces)
+        assert await held(here, A) == await held(there, A) == [None]
+        for tier in (here, there):
+            tier.write(Record(A, b"old", grounds=(TAG, POST)), await moment_of(tier))
+            tier.write(Record(A, b"old", grounds=(TAG, POST)), await moment_of(tier), replaces=True)
+            assert await tier.flush() == 0
+        within = await moment_of(there)
+        await end(here, covering)
+        there.write(Record(A, b"old", grounds=(TAG, POST)), within)
+        assert await there.flush() == 0
+        assert await held(here, A) == [None]
+        await store(there, A, b"new", grounds=[TAG, POST])
+        assert await held(here, A) == [b"new"]
+
+    async def test_a_mutation_spares_what_does_not_rest_on_what_it_covers(self, here: Tier, there: Tier) -> None:
+        await store(here, B, grounds=[TAG])
+        covering = await begin(here, [A, OTHER_TAG], ["posts"])
+        await store(there, C, grounds=[TAG])
+        assert await held(here, B, C) == [b"v"] * 2
+        await end(here, covering)
+        assert await held(here, B, C) == [b"v"] * 2
+
+    async def test_of_several_mutations_of_the_same_the_last_to_end_uncovers_it(self, here: Tier, there: Tier) -> None:
+        coverings = [await begin(tier, addresses) for tier, addresses in ((here, [A]), (here, [A, A]), (there, [A, B]))]
+        for tier, covering in zip((here, here, there), coverings, strict=True):
+            await store(here, A)
+            assert await held(here, A) == [None]
+            await end(tier, covering)
+        await store(here, A)
+        assert await held(there, A) == [b"v"]
+
+    async def test_a_beginning_that_is_told_twice_is_one_and_one_that_was_never_told_can_be_ended(
+        self, here: Tier, there: Tier
+    ) -> None:
+        covering = await begin(here, [A])
+        again = here.begin(covering)
+        assert again is not None
+        await again
+        await end(here, covering)
+        await store(there, A)
+        assert await held(here, A) == [b"v"]
+        await end(here, covering_of([A]))
+        assert await held(there, A) == [None]
+
+    async def test_an_end_that_is_told_twice_or_by_another_only_invalidates(self, here: Tier, there: Tier) -> None:
+        first, second = await begin(here, [A]), await begin(here, [A])
+        await end(there, first)
+        await end(there, second)
+        await store(here, A)
+        assert await held(here, A) == [None]
+        await end(here, first)
+        await end(here, first)
+        await store(here, A)
+        assert await held(here, A) == [None]
+        await end(here, second)
+        await store(here, A)
+        assert await held(here, A) == [b"v"]
+        await end(here, first)
+        assert await held(here, A) == [None]
+
+    async def test_what_is_assigned_under_a_mutation_ends_the_old_value_and_is_not_stored(
+        self, here: Tier, there: Tier
+    ) -> None:
+        await store(here, A)
+        await store(here, B, grounds=[A])
+        covering = await begin(there, [TAG])
+        await assign(here, Record(A, b"w", grounds=(TAG,)))
+        assert await held(there, A, B) == [None, None]
+        await end(there, covering)
+        assert await held(there, A, B) == [None, None]
+
+    async def test_a_beginning_whose_caller_is_cancelled_can_be_ended_at_once(self, here: Tier, there: Tier) -> None:
+        await store(here, A)
+        covering = covering_of([A])
+        begun = here.begin(covering)
+        assert begun is not None
+        begun.cancel()
+        await end(here, covering)
+        assert await held(there, A) == [None]
+        await store(there, A)
+        assert await held(here, A) == [b"v"]
+
+    async def test_a_mutation_that_lingers_has_invalidated_at_once_and_is_over_later(
+        self, here: Tier, there: Tier
+    ) -> None:
+        await store(here, B)
+        covering = await begin(here, [A])
+        within = await moment_of(here)
+        await end(here, covering, 1e9)
+        assert (await moment_of(here)).number > within.number
+        await store(there, A)
+        assert await held(here, A) == [None]
+        await end(here, covering)
+        await store(there, A)
+        assert await held(here, A) == [b"v"]
+
+    async def test_a_linger_comes_to_an_end_by_itself(self, here: Tier, there: Tier) -> None:
+        covering = await begin(here, [A])
+        await end(here, covering, 0.001)
+        while await held(here, A) == [None]:
+            await store(there, A)
+
     async def test_what_is_refused_replaces_nothing(self, here: Tier, there: Tier) -> None:
         await store(here, A, b"old")
         await store(here, B, grounds=[A])
@@ -271,6 +400,13 @@ class TierContract:
         assert here.read_blocking([A]) == [there.moment_blocking()]
         assert there.assign(Record(A, b"w")) is None
         assert here.read_blocking([A]) == [Record(A, b"w")]
+        covering = covering_of([A])
+        assert here.begin(covering) is None
+        moment = here.moment_blocking()
+        assert moment is not None
+        here.write(Record(A, b"x"), moment)
+        assert here.flush_blocking() == 0
+        assert here.end(covering) is None
         assert here.close()
         assert here.close()
 
@@ -337,6 +473,16 @@ class TierContract:
             await invalidate(here, [A])
         with pytest.raises(CacheError, match="closed by its user"):
             await assign(here, Record(A, b"2"))
+        with pytest.raises(CacheError, match="closed by its user"):
+            await begin(here, [A])
         with ThreadPoolExecutor(1) as pool, pytest.raises(CacheError, match="closed by its user"):
             pool.submit(here.invalidate, [A]).result()
         assert await held(there, A) == [b"v"]
+
+    async def test_what_a_mutation_covers_as_its_tier_is_closed_stays_covered(self, here: Tier, there: Tier) -> None:
+        covering = await begin(here, [A])
+        await here.aclose()
+        with pytest.raises(CacheError, match="closed by its user"):
+            await end(here, covering)
+        await store(there, A)
+        assert await held(there, A) == [None]

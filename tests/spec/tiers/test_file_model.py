@@ -18,9 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from cache._tier import Address, Moment, Record
+from cache._tier import Address, Covering, Moment, Record
 from cache.testing import FakeClock
-from cache.tiers._sqlite_entries import OVERHEAD, Entries
+from cache.tiers._records import OVERHEAD
+from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import Failed, SqliteFile
 
 ADDRESSES = [Address(space, key) for space in ("one", "two") for key in (b"a", b"b", b"c")]
@@ -50,6 +51,9 @@ class Model:
         self.number = self.horizon = self.set_out = self.hand = 0
         self.marks: dict[object, int] = {}
         self.rows: dict[Address, Row] = {}
+        #: What is covered by whom, and the dead.
+        self.covered: list[tuple[object, int, list[object]]] = []
+        self.dead: set[object] = set()
 
     def mark(self, truth: object) -> None:
         self.number += 1
@@ -66,16 +70,41 @@ class Model:
         row = self.rows.get(address)
         return row.record if row is not None and self.stands(row.record, row.begun) else None
 
+    def cover(self, owner: object, number: int, truths: list[object]) -> None:
+        self.covered.append((owner, number, list(dict.fromkeys(truths))))
+
+    def uncover(self, owner: object, number: int) -> None:
+        self.covered = [each for each in self.covered if each[:2] != (owner, number)]
+
+    def is_covered(self, record: Record) -> bool:
+        truths: list[object] = [record.address, ("space", record.address.space)]
+        for address in record.grounds:
+            truths += [address, ("space", address.space)]
+        return any(self._is_covered(truth) for truth in truths)
+
+    def _is_covered(self, truth: object) -> bool:
+        owners = {owner for owner, _, truths in self.covered if truth in truths}
+        for owner in owners & self.dead:
+            self.bury(owner)
+        return not owners <= self.dead
+
+    def bury(self, *dead: object) -> None:
+        for owner in dead:
+            for truth in {truth for each, _, truths in self.covered if each == owner for truth in truths}:
+                self.mark(truth)
+        self.covered = [each for each in self.covered if each[0] not in dead]
+
     def assign(self, record: Record) -> bool:
+        covered = self.is_covered(record)
         self.mark(record.address)
         old = self.rows.pop(record.address, None)
-        if not self.stands(record, self.number):
+        if covered or not self.stands(record, self.number):
             return False
         self._put(record, self.number, old)
         return True
 
     def write(self, record: Record, begun: int, replaces: bool) -> bool:
-        if begun < self.horizon or not self.stands(record, begun):
+        if begun < self.horizon or self.is_covered(record) or not self.stands(record, begun):
             return False
         if replaces:
             self.mark(record.address)
@@ -95,6 +124,7 @@ class Model:
         return evicted
 
     def sweep(self, limit: int) -> bool:
+        self.bury(*self.dead)
         following = sorted((row for row in self.rows.values() if row.id > self.hand), key=lambda row: row.id)[:limit]
         for row in following:
             if not self.stands(row.record, row.begun):
@@ -107,6 +137,12 @@ class Model:
 
     def size(self) -> int:
         return sum(row.size for row in self.rows.values())
+
+
+def die(user: SqliteFile) -> None:
+    """As the kernel sees to it."""
+    user._owners.inherited()
+    user.release()
 
 
 def size_of(record: Record) -> int:
@@ -126,7 +162,9 @@ class FileMachine(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.model = Model(self.clock)
         self.users = [self.user(), self.user()]
+        self.gone: list[SqliteFile] = []
         self.moments: list[Moment] = []
+        self.coverings: list[Covering] = []
         self.values = 0
 
     def user(self) -> SqliteFile:
@@ -183,6 +221,43 @@ class FileMachine(RuleBasedStateMachine):
             self.model.mark(("space", space))
         assert self.do(user, Entries.invalidate, several, spaces) == there
 
+    @rule(user=users, several=st.lists(grounds, max_size=3), spaces=some_spaces)
+    def cover(self, user: int, several: list[Address], spaces: list[str]) -> None:
+        self.coverings.append(self.covering(several, spaces))
+        self.do(user, Entries.cover, self.coverings[-1])
+        self.model.cover(self.users[user], self.coverings[-1].number, [*several, *(("space", one) for one in spaces)])
+
+    @precondition(lambda self: self.coverings)
+    @rule(user=users, chosen=st.integers(0, 3))
+    def uncover(self, user: int, chosen: int) -> None:
+        covering = self.coverings[-1 - chosen % len(self.coverings)]
+        self.invalidated(covering)
+        self.do(user, Entries.uncover, covering)
+        self.model.uncover(self.users[user], covering.number)
+
+    @rule(several=st.lists(grounds, max_size=2), spaces=some_spaces)
+    def cover_and_die(self, several: list[Address], spaces: list[str]) -> None:
+        dying = self.user()
+        self.model.bury(*self.model.dead)  # for it opens the file
+        covering = self.covering(several, spaces)
+        assert dying.run([(Entries.cover, (covering,), {})]) == [None]
+        self.model.cover(dying, covering.number, [*several, *(("space", one) for one in spaces)])
+        die(dying)
+        self.model.dead.add(dying)
+
+    def covering(self, several: list[Address], spaces: list[str]) -> Covering:
+        self.values += 1
+        covering = Covering(tuple(several), tuple(spaces), self.values)
+        self.invalidated(covering)
+        return covering
+
+    def invalidated(self, covering: Covering) -> None:
+        for address in covering.addresses:
+            self.model.mark(address)
+            self.model.rows.pop(address, None)
+        for space in covering.spaces:
+            self.model.mark(("space", space))
+
     @rule(user=users, several=st.lists(addresses, unique=True, max_size=3))
     def touch(self, user: int, several: list[Address]) -> None:
         for address in several:
@@ -204,11 +279,13 @@ class FileMachine(RuleBasedStateMachine):
 
     @rule(user=users, politely=st.booleans())
     def restart(self, user: int, politely: bool) -> None:
-        if politely:
+        if politely:  # what it covers then stays covered
             self.users[user].close()
+            self.gone.append(self.users[user])
             self.users[user] = self.user()
         else:
             self.users[user].release()
+        self.model.bury(*self.model.dead)  # by whoever opens the file next, which is the next to happen
 
     @rule(user=users, of=st.sampled_from([None, ["one"], ["two", "one"]]), limit=st.integers(1, 4))
     def scan(self, user: int, of: list[str] | None, limit: int) -> None:
@@ -232,7 +309,8 @@ class FileMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "users"):
-            for user in self.users:
+            for user in (*self.users, *self.gone):
+                die(user)
                 user.close()
             self.folder.cleanup()
 

@@ -1,0 +1,279 @@
+"""A mutation and the tiers behind what it changes: they know of it from before its body until after that."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Coroutine, Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import coroutine
+from typing import Any
+
+import pytest
+
+import cache
+from cache import AsyncCache, CacheError
+from cache.testing import FakeClock
+from cache.tiers._disk import DiskBackend
+from tests.unit.tiers.files import let_go, rows
+
+OPEN = "SELECT count(*) FROM mutations"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[str]:
+    return [str(tmp_path / name) for name in ("one.db", "two.db")]
+
+
+@pytest.fixture
+def tiers(paths: list[str]) -> Iterator[list[DiskBackend]]:
+    made = [DiskBackend(path, patience=0.05) for path in paths]
+    yield made
+    for backend in made:
+        backend.close()
+        let_go(backend._thread._worker.file)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def caches(tiers: list[DiskBackend], clock: FakeClock) -> list[AsyncCache]:
+    return [AsyncCache(name=f"cache {number}", backup=tier, clock=clock) for number, tier in enumerate(tiers)]
+
+
+def covered(paths: list[str]) -> list[int]:
+    return [rows(path, OPEN)[0][0] for path in paths]
+
+
+def both(caches: list[AsyncCache]) -> cache.Mutating:
+    """One mutation of what lies in two files."""
+    return cache.mutating(*((each, "a") for each in caches))
+
+
+@contextmanager
+def held_up(path: str) -> Iterator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+async def opened(tiers: list[DiskBackend]) -> None:
+    for tier in tiers:
+        await tier.moment()
+
+
+async def test_while_the_body_runs_all_tiers_know_of_it_and_then_none(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str]
+) -> None:
+    async with both(caches):
+        assert covered(paths) == [1, 1]
+    assert covered(paths) == [0, 0]
+
+
+@pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt()], ids=repr)
+async def test_however_the_body_ends_the_tiers_know(
+    caches: list[AsyncCache], paths: list[str], error: BaseException
+) -> None:
+    with pytest.raises(type(error)):
+        async with both(caches):
+            raise error
+    assert covered(paths) == [0, 0]
+
+
+async def test_who_is_cancelled_at_the_end_has_told_the_tiers(caches: list[AsyncCache], paths: list[str]) -> None:
+    entered = asyncio.Event()
+
+    async def change() -> None:
+        async with caches[0].mutating("a", linger=0):
+            entered.set()
+
+    changing = asyncio.ensure_future(change())
+    await entered.wait()
+    changing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await changing
+    assert covered(paths[:1]) == [0]
+
+
+async def test_of_a_body_that_is_thrown_away_the_tiers_know_and_nobody_waits(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str]
+) -> None:
+    entered, left = asyncio.Event(), []
+
+    async def change() -> None:
+        try:
+            async with both(caches):
+                entered.set()
+                await asyncio.Event().wait()
+        finally:
+            left.append(True)
+
+    thrown_away = change()
+    await drive(thrown_away, entered)
+    thrown_away.close()
+    assert left
+    await settled(tiers)
+    assert covered(paths) == [0, 0]
+
+
+async def test_in_a_thread_the_tiers_know_too(caches: list[AsyncCache], paths: list[str]) -> None:
+    def change() -> list[int]:
+        with both(caches):
+            return covered(paths)
+
+    assert await asyncio.to_thread(change) == [1, 1]
+    assert covered(paths) == [0, 0]
+
+
+async def test_if_one_tier_cannot_be_told_the_body_does_not_run_and_the_others_know_that_it_is_over(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str]
+) -> None:
+    await opened(tiers)
+    with held_up(paths[1]), pytest.raises(CacheError, match="is being written by another process"):
+        async with both(caches):
+            pytest.fail("the body runs")
+    await settled(tiers)
+    assert covered(paths) == [0, 0]
+
+
+async def test_in_a_thread_it_does_not_run_either(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str]
+) -> None:
+    await opened(tiers)
+
+    def change() -> None:
+        with both(caches):
+            pytest.fail("the body runs")
+
+    with held_up(paths[1]), pytest.raises(CacheError, match="is being written by another process"):
+        await asyncio.to_thread(change)
+    assert covered(paths) == [0, 0]
+
+
+async def test_who_is_cancelled_while_the_tiers_are_told_leaves_nothing_covered(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str]
+) -> None:
+    await opened(tiers)
+
+    async def change() -> None:
+        async with both(caches):
+            pytest.fail("the body runs")
+
+    for turns in range(4):
+        changing = asyncio.ensure_future(change())
+        for _ in range(1 + turns):
+            await asyncio.sleep(0)
+        assert changing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await changing
+        await settled(tiers)
+        assert covered(paths) == [0, 0]
+
+
+async def test_who_is_cancelled_after_the_tiers_have_answered_leaves_nothing_covered(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = DiskBackend.begin
+    begun: list[Any] = []
+
+    def noted(self: DiskBackend, *args: Any) -> Any:
+        begun.append(begin(self, *args))
+        return begun[-1]
+
+    monkeypatch.setattr(DiskBackend, "begin", noted)
+
+    async def change() -> None:
+        async with caches[0].mutating("a"):
+            pytest.fail("the body runs")
+
+    changing = asyncio.ensure_future(change())
+    await asyncio.sleep(0)
+    begun[0].add_done_callback(lambda _: changing.cancel())  # before the task hears of it
+    with pytest.raises(asyncio.CancelledError):
+        await changing
+    await settled(tiers)
+    assert covered(paths[:1]) == [0]
+
+
+async def test_a_tier_that_was_closed_meanwhile_stays_covered_and_that_is_logged(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with both(caches):
+        await tiers[1].aclose()
+    assert covered(paths) == [0, 1]
+    assert [record.message for record in caplog.records] == [
+        "A tier was told that a mutation began, and could not be told that it has ended"
+    ]
+
+
+async def test_a_tier_that_came_to_stand_behind_the_cache_during_a_mutation_is_told_of_its_end(
+    tiers: list[DiskBackend], caches: list[AsyncCache]
+) -> None:
+    share = caches[0]._store.share
+    assert share is not None
+    share.tiers = ()  # as if it were configured for the application in the middle of the body
+    async with caches[0].mutating("a"):
+        share.tiers = (tiers[0],)
+        before = await tiers[0].moment()
+    assert before is not None
+    assert await tiers[0].moment() == before._replace(number=1)
+
+
+async def test_what_a_mutation_covers_stays_covered_in_the_file_while_it_lingers(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str], clock: FakeClock
+) -> None:
+    async with caches[0].mutating("a", linger=3_600):
+        (begun,) = rows(paths[0], "SELECT number FROM state")
+    assert covered(paths[:1]) == [1]
+    (ended,) = rows(paths[0], "SELECT number FROM state")
+    assert ended > begun
+    clock.advance(3_600)
+
+
+async def test_after_an_error_that_leaves_the_write_open_it_lingers(
+    caches: list[AsyncCache], paths: list[str], clock: FakeClock
+) -> None:
+    with pytest.raises(TimeoutError):
+        async with caches[0].mutating("a", linger=lambda error: 3_600 if isinstance(error, TimeoutError) else 0):
+            raise TimeoutError
+    assert covered(paths[:1]) == [1]
+    clock.advance(3_600)
+
+
+async def test_a_linger_function_that_fails_keeps_nothing_covered(caches: list[AsyncCache], paths: list[str]) -> None:
+    def fail(_: BaseException | None) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        async with caches[0].mutating("a", linger=fail):
+            pass
+    assert covered(paths[:1]) == [0]
+    with pytest.raises(KeyboardInterrupt):
+        await asyncio.to_thread(enter_and_exit, caches[0], fail)
+    assert covered(paths[:1]) == [0]
+
+
+def enter_and_exit(texts: AsyncCache, linger: Any) -> None:
+    with texts.mutating("a", linger=linger):
+        pass
+
+
+@coroutine
+def drive(body: Coroutine[Any, Any, None], entered: asyncio.Event) -> Generator[Any]:
+    """Run it as a task would, until that has happened."""
+    while waits_for := body.send(None):
+        if entered.is_set():
+            return
+        yield waits_for
+
+
+async def settled(tiers: list[DiskBackend]) -> None:
+    """What was asked for, and what came of that in the loop, has been done."""
+    for _ in range(4):
+        for tier in tiers:
+            await tier.moment()
