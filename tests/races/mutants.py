@@ -86,9 +86,9 @@ def a_mutation_covers_nothing() -> AbstractContextManager[Any]:
 
 @mutant("a_mutation_that_fails_after_its_commit", shows="leaks")
 def a_failed_mutation_does_not_close_its_window() -> AbstractContextManager[Any]:
-    def close(self: Any, window: Any, error: Any) -> None:
+    def close(self: Any, window: Any, linger: float, error: Any) -> None:
         if error is None:
-            original(self, window, error)
+            original(self, window, linger, error)
 
     original = _mutation.Mutating._close
     return patch.object(_mutation.Mutating, "_close", close)
@@ -119,8 +119,8 @@ def the_reads_of_a_body_are_shared() -> AbstractContextManager[Any]:
 
 @mutant("a_read_that_goes_on_after_its_mutation", shows="innocents")
 def a_body_that_has_ended_still_reads_privately() -> AbstractContextManager[Any]:
-    def close(self: Any, window: Any, error: Any) -> None:
-        original(self, window, error)
+    def close(self: Any, window: Any, linger: float, error: Any) -> None:
+        original(self, window, linger, error)
         _window.mutation.set(self._window)
 
     def enclosing() -> Iterator[Window]:

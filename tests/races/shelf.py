@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from itertools import count
 from typing import Any, Self, TypeAlias
 
@@ -12,11 +12,12 @@ from cache import AsyncCache, cached
 from cache._protocols import CachedFunction
 from cache._share import Share, claim
 from cache._stable import encode
-from cache._tier import Address, Moment, Record, Slice
+from cache._tier import Address, Covering, Moment, Record, Slice
 from cache.codec._envelope import Checksum
 from cache.testing import Race, Row, Source
 from tests.races.catalogue import end_quietly
 from tests.races.machine import Process
+from tests.races.shelf_windows import Truth, Windows
 
 #: What is called when the tier knows, in whatever order.
 Then: TypeAlias = Callable[[], object] | None
@@ -25,11 +26,12 @@ _numbers = count()
 
 
 class Shelf:
-    """What is on disk: the entries with the number from which each is good, and the mark of every truth."""
+    """What is on disk: the entries with the number from which each is good, the mark of every truth, and mutations."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.entries: dict[Address, tuple[Record, int]] = {}
-        self.marks: dict[Address | str, int] = {}
+        self.marks: dict[Truth, int] = {}
+        self.windows = Windows(clock)
         self.number = 0
         self.values: list[Any] = []
 
@@ -41,36 +43,57 @@ class Shelf:
 
     def _valid(self, address: Address) -> Record | None:
         record, begun = self.entries.get(address, (None, 0))
-        return record if record is not None and self._none_since(begun, record, own=False) else None
+        return record if record is not None and self._none_since(begun, _grounds(record)) else None
 
-    def _none_since(self, begun: int, record: Record, *, own: bool) -> bool:
-        truths: set[Address | str] = {*record.grounds, *[ground.space for ground in record.grounds]}
-        truths.add(record.address.space)
-        if own:
-            truths.add(record.address)
+    def _none_since(self, begun: int, truths: Collection[Truth]) -> bool:
         return all(self.marks.get(truth, 0) <= begun for truth in truths)
 
+    def _is_covered(self, truths: Collection[Truth]) -> bool:
+        self._mark(self.windows.take_from_dead())
+        return self.windows.cover_any(truths)
+
+    def _mark(self, truths: Collection[Truth]) -> None:
+        self.number += bool(truths)
+        self.marks.update(dict.fromkeys(truths, self.number))
+
+    def wake(self) -> None:
+        """Time has passed: end what lingers no longer."""
+        self._mark(self.windows.take_elapsed())
+
     def write(self, record: Record, moment: Moment, replaces: bool) -> None:
-        begun = moment.number
-        if self._none_since(begun, record, own=True):
+        begun, truths = moment.number, {record.address, *_grounds(record)}
+        if not self._is_covered(truths) and self._none_since(begun, truths):
             if replaces:
                 self.invalidate([record.address], [])
                 begun = self.number
             self.entries[record.address] = (record, begun)
 
     def assign(self, record: Record) -> None:
+        covered = self._is_covered({record.address, *_grounds(record)})
         self.invalidate([record.address], [])
-        self.entries[record.address] = (record, self.number)
+        if not covered:
+            self.entries[record.address] = (record, self.number)
 
     def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str]) -> None:
-        self.number += 1
-        self.marks.update(dict.fromkeys([*addresses, *spaces], self.number))
+        self._mark([*addresses, *spaces])
         for address in addresses:
             self.entries.pop(address, None)
+
+    def begin(self, owner: object, covering: Covering) -> None:
+        self.invalidate(covering.addresses, covering.spaces)
+        self.windows.begin(owner, covering)
+
+    def end(self, covering: Covering, linger: float) -> None:
+        self.invalidate(covering.addresses, covering.spaces)
+        self.windows.end(covering, linger)
 
     def scan(self, space: str) -> tuple[Moment, Slice]:
         records = [record for address in self.entries if address.space == space and (record := self._valid(address))]
         return self.moment(), Slice(records, None)
+
+
+def _grounds(record: Record) -> set[Truth]:
+    return {*record.grounds, *[ground.space for ground in record.grounds], record.address.space}
 
 
 class ByHeart:
@@ -122,6 +145,7 @@ class View:
     def _done(self, operation: Operation) -> Any:
         while operation in self.asked:
             first = self.asked.popleft()
+            self.shelf.wake()
             first.result = first.do()
             if first.then is not None:
                 first.then()
@@ -165,6 +189,12 @@ class View:
     def invalidate(self, addresses: Sequence[Address], spaces: Sequence[str] = (), then: Then = None) -> Any:
         return self._soon(self._ask(self.shelf.invalidate, tuple(addresses), tuple(spaces), then=then), "is told")
 
+    def begin(self, covering: Covering) -> Any:
+        return self._soon(self._ask(self.shelf.begin, self, covering), "is told of a beginning")
+
+    def end(self, covering: Covering, linger: float = 0.0) -> Any:
+        return self._soon(self._ask(self.shelf.end, covering, linger), "is told of an end")
+
     async def scan(self, space: str, after: int | None = None) -> tuple[Moment | None, Slice]:
         found: tuple[Moment, Slice] = await self._answered(self._ask(self.shelf.scan, space), "is scanned")
         await self.race.checkpoint("the answer of the tier arrives")
@@ -185,8 +215,13 @@ class View:
         return True
 
     def die(self) -> None:
-        """What has not been done is not done."""
+        """What has not been done is not done, and what was begun is not ended."""
         self.asked.clear()
+        self.shelf.windows.dead.add(self)
+
+    def check_quiet(self) -> None:
+        """Whatever has happened, nothing stays covered."""
+        assert self in self.shelf.windows.dead or not self.shelf.windows.has_any_of(self)
 
 
 class Host:
@@ -261,4 +296,5 @@ class Host:
         self.caches.append(cache)
         if quiet:
             end_quietly(self.race, cache)
+            self.race.at_quiet(self.view.check_quiet, kind="leaks")
         return cache

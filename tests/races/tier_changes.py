@@ -14,7 +14,7 @@ from tests.races.tiers import a_user_and_a_page, after_a_restart
 
 def change_after_the_write(race: Race, change: Callable[[Any, Row], Awaitable[object]]) -> None:
     users = race.source("users")
-    host = Host(race, Shelf())
+    host = Host(race, Shelf(race.clock))
     cache = host.cache()
     host.shelve(cache, 1, users.committed(1))
 
@@ -49,7 +49,7 @@ def a_set_and_a_tier(race: Race) -> None:
 @scenario(small=False, allow={"stale-commit"})
 def a_delete_on_another_loop_and_a_tier(race: Race) -> None:
     users = race.source("users")
-    host = Host(race, Shelf())
+    host = Host(race, Shelf(race.clock))
     cache = host.cache()
     host.shelve(cache, 1, users.committed(1))
 
@@ -69,7 +69,7 @@ def a_delete_on_another_loop_and_a_tier(race: Race) -> None:
 @scenario(small=False)
 def a_set_inside_a_mutation_and_a_tier(race: Race) -> None:
     users = race.source("users")
-    host = Host(race, Shelf())
+    host = Host(race, Shelf(race.clock))
     cache = host.cache()
     host.shelve(cache, 1, users.committed(1))
 
@@ -113,7 +113,7 @@ def a_refresh_that_sees_what_nobody_declared_and_a_tier(race: Race) -> None:
 @scenario(small=False)
 def a_batch_of_which_one_key_is_in_the_tier(race: Race) -> None:
     users = race.source("users")
-    host = Host(race, Shelf())
+    host = Host(race, Shelf(race.clock))
     cache = host.cache(batch_window_ms=0)
     host.shelve(cache, 1, users.committed(1), ("#tags", "users"))
 
@@ -144,7 +144,7 @@ def a_page_is_preloaded_during_a_mutation(race: Race) -> None:
 @scenario(small=False)
 def threads_without_a_loop_and_a_tier(race: Race) -> None:
     users = race.source("users")
-    host = Host(race, Shelf())
+    host = Host(race, Shelf(race.clock))
     cache = host.cache()
     host.shelve(cache, 1, users.committed(1))
 

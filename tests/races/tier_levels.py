@@ -45,7 +45,7 @@ def a_page_in_the_tier_and_a_clear_of_what_it_was_computed_from(race: Race) -> N
 @scenario(small=False)
 def a_page_in_the_tier_and_a_wildcard_of_what_it_was_computed_from(race: Race) -> None:
     users = race.source("users")
-    host = Host(race, Shelf())
+    host = Host(race, Shelf(race.clock))
 
     @cached(name="get_user", **host.options())
     async def get_user(uid: int, page: int = 0) -> Row:

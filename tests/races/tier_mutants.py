@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from cache import _change, _mutation, _share, _tags
+from cache import _change, _mutation, _share, _tags, _telling
 from cache._backing import Backing
 from cache._flight import Flight
 from cache._mutation import Mutating
 from cache._store import Store
+from cache._telling import TierWindow
+from cache._tier import Covering
 from tests.races.mutants import mutant, nothing
+from tests.races.shelf import Shelf, View
+from tests.races.shelf_windows import Windows
 
 
 def told_of_nothing(*_: Any) -> tuple[()]:
@@ -100,13 +105,17 @@ def the_moment_of_a_load_is_its_end() -> AbstractContextManager[Any]:
 
 
 @mutant("a_value_in_the_tier_and_a_commit_that_lands_after_its_error", shows="stuck")
-def a_load_that_may_not_be_stored_is_given_to_the_tier() -> AbstractContextManager[Any]:
+@contextmanager
+def a_load_that_may_not_be_stored_is_given_to_a_tier_that_does_not_know_why() -> Iterator[None]:
+    """Either alone is enough: the tier refuses what is covered there, too, as long as it lingers."""
+
     def finish(self: Store, lease: Any, *args: Any, **options: Any) -> float | None:
         exp = original(self, lease, *args, **options)
         return lease.deadline if exp is None and isinstance(lease, Flight) else exp
 
     original = Store.finish
-    return patch.object(Store, "finish", finish)
+    with patch.object(Store, "finish", finish), a_mutation_does_not_linger_in_the_tier():
+        yield
 
 
 @mutant("a_refresh_that_sees_what_nobody_declared_and_a_tier", shows="stuck")
@@ -144,18 +153,67 @@ def a_tier_is_not_told_before_the_body() -> AbstractContextManager[Any]:
 def a_body_runs_although_the_tier_cannot_be_told() -> AbstractContextManager[Any]:
     async def enter(self: Mutating) -> None:
         self._open()
-        await _mutation._wait_for(_share.tell_tiers(self._targets))
+        await _mutation._wait_for(self._behind.begin())
 
     return patch.object(Mutating, "__aenter__", enter)
 
 
+@mutant("a_process_dies_in_a_mutation_of_what_another_is_loading", shows="stuck")
+def a_tier_is_told_of_a_mutation_as_of_a_change() -> AbstractContextManager[Any]:
+    def begin(self: View, covering: Covering) -> Any:
+        return self.invalidate(covering.addresses, covering.spaces)
+
+    return patch.object(View, "begin", begin)
+
+
+@mutant("a_process_dies_in_a_mutation_below_a_page_that_another_is_loading", shows="stuck")
+def a_mutation_covers_no_spaces_in_the_tier() -> AbstractContextManager[Any]:
+    def begin(self: Windows, owner: object, covering: Covering) -> None:
+        original(self, owner, replace(covering, spaces=()))
+
+    original = Windows.begin
+    return patch.object(Windows, "begin", begin)
+
+
+@mutant("a_process_dies_in_a_mutation_of_what_another_is_loading", shows="stuck")
+def what_the_dead_have_covered_is_not_invalidated_again() -> AbstractContextManager[Any]:
+    def take_from_dead(self: Windows) -> set[Any]:
+        original(self)
+        return set()
+
+    original = Windows.take_from_dead
+    return patch.object(Windows, "take_from_dead", take_from_dead)
+
+
 @mutant("a_load_here_and_a_mutation_there_with_nothing_but_a_tier", shows="stuck")
+def the_end_of_a_mutation_does_not_invalidate_in_the_tier() -> AbstractContextManager[Any]:
+    def end(self: Shelf, covering: Covering, linger: float) -> None:
+        self.windows.end(covering, linger)
+
+    return patch.object(Shelf, "end", end)
+
+
+@mutant("a_value_in_the_tier_and_two_mutations", shows="leaks")
 def a_tier_is_not_told_after_the_body() -> AbstractContextManager[Any]:
     async def exit_(self: Mutating, _: object, error: BaseException | None, __: object) -> None:
         assert self._window is not None
-        self._close(self._window, error)
+        self._close(self._window, 0.0, error)
 
     return patch.object(Mutating, "__aexit__", exit_)
+
+
+@mutant("a_value_in_the_tier_and_two_mutations", shows="leaks")
+def a_mutation_that_is_cancelled_as_it_begins_is_not_ended_in_the_tier() -> AbstractContextManager[Any]:
+    return patch.object(TierWindow, "cancel", told_of_nothing)
+
+
+@mutant("a_commit_there_that_lands_after_its_error_with_nothing_but_a_tier", shows="stuck")
+def a_mutation_does_not_linger_in_the_tier() -> AbstractContextManager[Any]:
+    def end(self: TierWindow, linger: float) -> Any:
+        return original(self, 0.0)
+
+    original = TierWindow.end
+    return patch.object(TierWindow, "end", end)
 
 
 @mutant("a_delete_and_a_tier", shows="stuck")
@@ -175,20 +233,20 @@ def a_tier_is_not_told_of_a_set() -> AbstractContextManager[Any]:
 
 @mutant("a_value_in_the_tier_and_a_mutation_of_a_tag_computed_from_it", shows="stuck")
 def a_tier_is_not_told_of_tags() -> AbstractContextManager[Any]:
-    def tell(truths: Any) -> Any:
+    def reach(truths: Any) -> Any:
         return original([(domain, name) for domain, name in truths if not isinstance(domain, _tags.Namespace)])
 
-    original = _share.tell_tiers
-    return patch.object(_mutation, "tell_tiers", tell)
+    original = _telling.reach_by_tier
+    return patch.object(_telling, "reach_by_tier", reach)
 
 
 @mutant("a_value_in_the_tier_and_a_wildcard", shows="stuck")
 def a_space_does_not_go_with_its_wildcards() -> AbstractContextManager[Any]:
-    def tell(truths: Any) -> Any:
+    def reach(truths: Any) -> Any:
         return original([(domain, name) for domain, name in truths if not _share.is_wildcard(name)])
 
-    original = _share.tell_tiers
-    return patch.object(_mutation, "tell_tiers", tell)
+    original = _telling.reach_by_tier
+    return patch.object(_telling, "reach_by_tier", reach)
 
 
 @mutant("a_value_in_the_tier_and_a_delete_there", shows="stuck")

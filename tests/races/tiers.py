@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cache import cached, invalidates
+from cache._tier import Covering
 from cache.testing import Race, Row, Source
 from tests.races.catalogue import scenario, update_of
 from tests.races.shelf import Host, Shelf
@@ -31,7 +32,7 @@ def after_a_restart(race: Race, host: Host, read: Read) -> None:
 def one_user(race: Race, **options: Any) -> tuple[Source, Host, Any]:
     """Users, and the function that reads one; the first is in the tier."""
     users = race.source("users")
-    host = Host(race, Shelf())
+    host = Host(race, Shelf(race.clock))
     get_user = host.reader(users, **options)
     return users, host, get_user
 
@@ -98,7 +99,7 @@ def a_value_in_the_tier_and_a_mutation_of_everything(race: Race) -> None:
 @scenario(small=False)
 def a_value_in_the_tier_and_a_wildcard(race: Race) -> None:
     users = race.source("users")
-    host = Host(race, Shelf())
+    host = Host(race, Shelf(race.clock))
 
     @cached(name="get_user", **host.options())
     async def get_user(uid: int, page: int = 0) -> Row:
@@ -131,14 +132,14 @@ def a_value_in_the_tier_and_a_commit_that_lands_after_its_error(race: Race) -> N
 def a_mutation_that_the_tier_refuses_and_one_that_it_does_not(race: Race) -> None:
     users, host, get_user = one_user(race)
     host.shelve(get_user, 1, users.committed(1))
-    tell, refusals = host.view.invalidate, iter([True])
+    tell, refusals = host.view.begin, iter([True])
 
-    def invalidate(*args: Any) -> Any:
+    def begin(covering: Covering) -> Any:
         if next(refusals, False):
             return asyncio.ensure_future(_refused(race))
-        return tell(*args)
+        return tell(covering)
 
-    host.view.invalidate = invalidate  # type: ignore[assignment, method-assign]  # it is this very tier that is busy
+    host.view.begin = begin  # type: ignore[method-assign]  # it is this very tier that is busy
     race.read(get_user, 1)
     for _ in range(2):
         race.mutate(update_of(users, get_user), 1, expect=(Busy,))
@@ -149,11 +150,12 @@ def a_mutation_that_the_tier_refuses_and_one_that_it_does_not(race: Race) -> Non
 def a_mutation_of_which_the_tier_cannot_be_told(race: Race) -> None:
     """It must not write: another process has the tier too, and goes by what it says."""
     users = race.source("users")
-    shelf = Shelf()
+    shelf = Shelf(race.clock)
     first, second = Host(race, shelf), Host(race, shelf)
     get_user, there = first.reader(users), second.reader(users)
     first.shelve(get_user, 1, users.committed(1))
-    first.view.invalidate = lambda *_: asyncio.ensure_future(_refused(race))  # type: ignore[method-assign]  # it is busy, and so refuses
+    first.view.begin = lambda *_: asyncio.ensure_future(_refused(race))  # type: ignore[method-assign]  # it is busy, and so refuses
+    first.view.end = first.view.begin  # type: ignore[assignment, method-assign]  # the same
 
     race.read(get_user, 1)
     race.mutate(update_of(users, get_user), 1, expect=(Busy,))

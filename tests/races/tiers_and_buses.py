@@ -15,7 +15,7 @@ from tests.races.tiers import after_a_restart
 
 def two_hosts(race: Race) -> tuple[Source, Host, Host]:
     """Users, and two processes with one bus and one shelf."""
-    shelf = Shelf()
+    shelf = Shelf(race.clock)
     here, there = (Host(race, shelf, process) for process in two_processes(race))
     return race.source("users"), here, there
 
