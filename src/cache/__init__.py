@@ -58,14 +58,14 @@ __all__ = [
 
 if TYPE_CHECKING:
     from cache.tiers._disk import DiskBackend
+    from cache.tiers._file_errors import FileBusy, FileClosed
     from cache.tiers._shared_memory import SharedMemoryBus
-    from cache.tiers._sqlite_file import FileBusy, FileClosed
 
 #: What is loaded when it is first touched: not every program needs it.
 _LATER = {
     "DiskBackend": "cache.tiers._disk",
-    "FileBusy": "cache.tiers._sqlite_file",
-    "FileClosed": "cache.tiers._sqlite_file",
+    "FileBusy": "cache.tiers._file_errors",
+    "FileClosed": "cache.tiers._file_errors",
     "SharedMemoryBus": "cache.tiers._shared_memory",
 }
 

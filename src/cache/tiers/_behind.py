@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cache._tier import Address
+from cache.tiers._file_errors import FileBusy
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Then
 from cache.tiers._sqlite_entries import SLICE, Entries, Write
-from cache.tiers._sqlite_file import Call, Failed, FileBusy
+from cache.tiers._sqlite_file import Call, Failed
 from cache.tiers._sqlite_operations import changes
 from cache.tiers._tally import Tally
 

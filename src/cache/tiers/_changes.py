@@ -19,11 +19,12 @@ from typing import Any, TypeAlias
 
 from cache._step import step
 from cache._tier import Address, Covering, Record
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Seat, Then, Waiter
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import Failed, FileBusy, FileClosed
-from cache.tiers._sqlite_operations import changes
+from cache.tiers._sqlite_file import Failed
+from cache.tiers._sqlite_operations import owes
 
 logger = logging.getLogger("cache")
 
@@ -156,7 +157,7 @@ class Changes:
                     change.waiter.give(result)
 
 
-@changes
+@owes
 def _make(entries: Entries, waiting: Callable[[], list[Change]]) -> list[Change]:
     """Make all that wait, and tell which those were: they wait on, until it is certain that this was not undone."""
     made = waiting()
@@ -228,5 +229,5 @@ def _log(path: str, error: BaseException | None) -> None:
 
 
 def _verdict(error: BaseException) -> Failed | None:
-    """Of a file that was given up nothing is served any more, so there is nothing to invalidate."""
-    return None if isinstance(error, FileClosed) and error.given_up else Failed(error)
+    """Where nothing is served any more, by anybody, there is nothing to invalidate."""
+    return None if isinstance(error, FileClosed) and error.given_up and not error.stays else Failed(error)

@@ -18,11 +18,12 @@ from cache.codec import Codec
 from cache.tiers._behind import Behind
 from cache.tiers._changes import Changes, Ended
 from cache.tiers._disk_arguments import check_codec, check_count, check_path, check_patience
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Seat
 from cache.tiers._records import Usage
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import FileBusy, FileClosed, SqliteFile
+from cache.tiers._sqlite_file import SqliteFile
 from cache.tiers._tally import Metrics, Tally
 
 T = TypeVar("T")
@@ -131,8 +132,8 @@ class DiskBackend:
 
         Raises:
             FileBusy: another process has held the file for more than ``patience`` seconds; nothing was done.
-            FileClosed: it was closed here, and others may go on to serve what it holds. A file that was given up is
-                no error: nothing of it is served here any more.
+            FileClosed: it was closed here, and others may go on to serve what it holds; or it can neither be opened nor
+                be set aside. A file that was given up is no error otherwise: nothing of it is served any more.
 
         """
         return self._changes.make((tuple(addresses), tuple(spaces)), then)

@@ -21,9 +21,11 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Concatenate, ParamSpec, TypeVar
 
+from cache.tiers._file_errors import FileClosed
 from cache.tiers._file_worker import Asked, Seat, Waiter, Worker
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import Call, FileClosed, SqliteFile
+from cache.tiers._sqlite_file import Call, SqliteFile
+from cache.tiers._sqlite_place import may_be_served
 
 logger = logging.getLogger("cache")
 
@@ -59,7 +61,8 @@ class FileThread:
     def error(self) -> FileClosed:
         """What operations fail with once the thread was closed."""
         file = self._worker.file
-        return FileClosed(file.path, self.closed or "it was closed by its user", given_up=file.given_up)
+        reason = self.closed or "it was closed by its user"
+        return FileClosed(file.path, reason, given_up=file.given_up, stays=file.given_up and may_be_served(file.path))
 
     def submit(
         self, operation: Callable[Concatenate[Entries, P], T], *args: P.args, **kwargs: P.kwargs

@@ -13,7 +13,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
-from cache.tiers._sqlite_file import Call, Failed, FileClosed, SqliteFile
+from cache.tiers._file_errors import FileClosed
+from cache.tiers._sqlite_file import Call, Failed, SqliteFile
 
 logger = logging.getLogger("cache")
 

@@ -1,8 +1,12 @@
 """SqliteFile: one file of entries, opened when first needed, and what becomes of it when something goes wrong.
 
 There are three answers. A file that is damaged, foreign or gone is replaced by an empty one, and what was asked is
-asked of that. Where nothing can be written there is no file from then on. And if another process holds the file for
-longer than is patient, whoever asked is told so.
+asked of that. Where nothing can be written the file is given up, and nothing is served from then on. And if another
+process holds the file for longer than is patient, whoever asked is told so.
+
+But others may use what lies at the path of a file that was given up, now or later. So what changes is told to that all
+the same, if it can be by then; if it cannot, that file is set aside, and where not even that is possible the change
+fails.
 """
 
 from __future__ import annotations
@@ -14,28 +18,18 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeAlias
 
-from cache.errors import CacheError
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._owners import Owners
 from cache.tiers._records import Damaged
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_opening import (
-    Identity,
-    Opened,
-    Spoiled,
-    Unusable,
-    boot_id,
-    guarded,
-    identity_of,
-    is_damage,
-    open_file,
-    primary_code,
-    set_aside,
-)
-from cache.tiers._sqlite_operations import changing, unbound
+from cache.tiers._sqlite_opening import Opened, Spoiled, Unusable, boot_id, is_damage, open_file, primary_code
+from cache.tiers._sqlite_operations import changing, owed, unbound
+from cache.tiers._sqlite_place import Identity, identity_of, may_be_served, put_away
 
 logger = logging.getLogger("cache")
 
@@ -63,44 +57,6 @@ USELESS = frozenset(
 
 #: What a process runs out of, for a while: with the file itself there is nothing wrong.
 SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-
-
-class FileClosed(CacheError):
-    """There is no file to ask: it was closed, or it was given up for a reason that was logged.
-
-    ``given_up`` tells the two apart: of a file that this process has given up it serves nothing any more, and neither
-    does anybody else if it was set aside. One that was only closed may be served by other processes.
-    """
-
-    def __init__(self, path: str, reason: str, *, given_up: bool = False) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-        self.given_up = given_up
-
-    def __str__(self) -> str:
-        return f"{self.path} is closed: {self.reason}"
-
-
-class FileBusy(CacheError):
-    """The file was not to be had for longer than this process waits; nothing was done.
-
-    ``reason`` is None if another process has been writing to it, else what this process lacks.
-    """
-
-    def __init__(self, path: str, patience: float, reason: str | None = None) -> None:
-        super().__init__(path, patience, reason)
-        self.path = path
-        self.patience = patience
-        self.reason = reason
-
-    def __str__(self) -> str:
-        if self.reason is not None:
-            return f"{self.path} cannot be opened now ({self.reason}), so nothing was done"
-        return (
-            f"{self.path} is being written by another process since more than {self.patience:g} s, so nothing was "
-            f"done: it may be stopped, or share the file over a network"
-        )
 
 
 class Gone(Exception):
@@ -145,6 +101,8 @@ class SqliteFile:
         self._opened: Opened | None = None
         self._entries: Entries | None = None
         self._replaced = 0
+        #: Of which files that must be deleted the log has told.
+        self._told: set[str] = set()
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
         """Do these operations in order, and together: in one transaction, as far as they are done inside one.
@@ -153,6 +111,8 @@ class SqliteFile:
         the others from being done. If there is no file, each has failed with `FileClosed`; if it is not to be had in
         time, with `FileBusy`.
         """
+        if self.given_up:
+            return [self._owe(call) if call[0] in owed else Failed(self.error()) for call in calls]
         changed = any(operation in changing for operation, _, _ in calls)
         try:
             while True:
@@ -162,7 +122,7 @@ class SqliteFile:
                     if changed:  # what was written to a file that nobody else will open was not written
                         self._stay()
                 except (sqlite3.Error, OSError, UnicodeDecodeError, Damaged, Gone, Spoiled, Unusable) as error:
-                    self._judge(error)
+                    self._judge(error, owing=any(operation in owed for operation, _, _ in calls))
                 else:
                     return results
         except (FileClosed, FileBusy) as error:
@@ -181,10 +141,25 @@ class SqliteFile:
         self._owners.leave()
         self.release()
 
+    def error(self) -> FileClosed:
+        """What operations fail with when it is closed."""
+        reason = self.closed or "it was closed by its user"
+        return FileClosed(self.path, reason, given_up=self.given_up)
+
+    def _owe(self, call: Call) -> Any:
+        """Tell what lies at the path of a file that was given up, or see to it that nothing does."""
+        if not may_be_served(self.path):
+            return Failed(self.error())
+        again = copy(self)
+        again.closed, again.given_up, again._replaced = None, False, 0
+        (result,) = again.run([call])
+        again.release()
+        return result
+
     def _at_hand(self) -> Entries:
         """The entries of the file that lies at the path now."""
         if self.closed is not None:
-            raise FileClosed(self.path, self.closed, given_up=self.given_up)
+            raise self.error()
         if self._entries is None:
             self._opened = opened = open_file(self.path, self._patience, self._now, self._boot(), self._owners)
             self._entries = Entries(opened.connection, self._now, self._owners, self._max_bytes)
@@ -237,7 +212,7 @@ class SqliteFile:
                 connection.execute("ROLLBACK")
             raise
 
-    def _judge(self, error: Exception) -> None:
+    def _judge(self, error: Exception, *, owing: bool) -> None:
         """Make ready for another attempt, or raise `FileBusy` or `FileClosed`."""
         if isinstance(error, sqlite3.Error) and primary_code(error) in BUSY:
             raise FileBusy(self.path, self._patience) from error
@@ -251,33 +226,33 @@ class SqliteFile:
         damaged = is_damage(error)
         useless = opened is None or (ours and not damaged) or self._replaced > REPLACEMENTS
         consequence = "The cache goes on without it" if useless else "The cache goes on with an empty one"
-        if ours and identity is not None:
+        reason = str(error) or type(error).__name__
+        if ours:
             reason = f"{'it is damaged' if damaged else 'it cannot be used'} ({error})"
-            self._put_away(identity, reason, consequence)
+        stays = False
+        if ours or (useless and owing and may_be_served(self.path)):
+            stays = not self._put_away(identity, f"{reason}. {consequence}")
         else:
-            reason = str(error) or type(error).__name__
-            if useless and os.path.isfile(self.path):  # noqa: PTH113 - a string, as everywhere here
-                consequence += ". It stays there, and whoever can use it does not hear of invalidations from here"
             logger.warning("%s: %s. %s.", self.path, reason, consequence)
         if useless:
             self.closed, self.given_up = reason, True
-            raise FileClosed(self.path, reason, given_up=True) from error
+            raise FileClosed(self.path, reason, given_up=True, stays=stays) from error
 
-    def _put_away(self, identity: Identity, reason: str, consequence: str) -> None:
+    def _put_away(self, identity: Identity | None, reason: str) -> bool:
         """Set the file aside: an invalidation may be missing in it, and nobody must read it again."""
         try:
-            with guarded(self.path, self._patience):
-                if identity_of(self.path) == identity:
-                    set_aside(self.path, f"{reason}. {consequence}")
-        except (sqlite3.Error, OSError) as error:
-            logger.warning(
-                "%s: %s. %s. It could not be set aside (%s): delete it before the next start, or values that were "
-                "invalidated may be served.",
-                self.path,
-                reason,
-                consequence,
-                error,
-            )
+            put_away(self.path, self._patience, identity, reason)
+        except OSError as error:
+            if reason not in self._told:
+                self._told.add(reason)
+                logger.warning(
+                    "%s: %s. It could not be set aside (%s): delete it, or values that were invalidated may be served.",
+                    self.path,
+                    reason,
+                    error,
+                )
+            return False
+        return True
 
 
 def _is_of_the_file(error: Exception) -> bool:

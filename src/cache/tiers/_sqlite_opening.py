@@ -1,9 +1,4 @@
-"""Opening: a connection to a file that is ours, sound and of this run of the system, or the reason why there is none.
-
-Whatever else lies at the path is set aside under another name, never overwritten and never deleted. One process at a
-time opens, creates or sets aside: each holds the guard, an empty SQLite file beside the other, whose lock the kernel
-drops with its process.
-"""
+"""Opening: a connection to a file that is ours, sound and of this run of the system, or why there is none."""
 
 from __future__ import annotations
 
@@ -13,16 +8,16 @@ import os
 import secrets
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from cache.tiers._owners import Owners
 from cache.tiers._records import Damaged
 from cache.tiers._sqlite_marks import Marks
 from cache.tiers._sqlite_mutations import Mutations
+from cache.tiers._sqlite_place import PARTS, Identity, connect, create, guarded, identity_of, set_aside
 
 logger = logging.getLogger("cache")
 
@@ -77,14 +72,8 @@ CREATE TRIGGER replaced AFTER UPDATE OF size ON entries BEGIN
 END;
 """
 
-#: What belongs to a file: itself, its log, and the index of the log that its users share.
-PARTS = ("", "-wal", "-shm")
-
 #: Changes with every start of the system, and so after every loss of power; Linux alone has it.
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-#: The inode of a file and its device.
-Identity = tuple[int, int]
 
 
 class Spoiled(Exception):
@@ -112,26 +101,6 @@ def boot_id() -> str | None:
         return None
 
 
-def identity_of(path: str) -> Identity | None:
-    """Which file lies at the path; None if there is none."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - once per operation: a Path would cost more than the call
-    except OSError:
-        return None
-    return found.st_ino, found.st_dev
-
-
-@contextmanager
-def guarded(path: str, patience: float) -> Iterator[None]:
-    """Nobody else opens the file or sets it aside meanwhile; raises ``sqlite3.Error`` or ``OSError`` if that fails."""
-    guard = f"{path}-guard"
-    _create(guard)
-    with closing(_connect(guard, patience)) as connection:
-        connection.execute("PRAGMA journal_mode = OFF")  # on a full disk there is no room for a journal
-        connection.execute("BEGIN EXCLUSIVE")
-        yield
-
-
 def open_file(path: str, patience: float, now: Callable[[], float], boot: str | None, owners: Owners) -> Opened:
     """Open the file at the path, or a new one if there is none or what is there had to be set aside.
 
@@ -145,57 +114,36 @@ def open_file(path: str, patience: float, now: Callable[[], float], boot: str | 
         return _open(path, patience, now, boot, owners)
 
 
-def set_aside(path: str, reason: str) -> None:
-    """Rename what lies at the path, with its log; to be called under the guard. Raises ``OSError`` if that fails."""
-    number = 1
-    while any(os.path.lexists(f"{path}.set-aside-{number}{part}") for part in PARTS):
-        number += 1
-    aside = f"{path}.set-aside-{number}"
-    for part in PARTS:
-        with suppress(FileNotFoundError):
-            os.rename(path + part, aside + part)  # noqa: PTH104 - a part may be missing, which is no error here
-    logger.warning("%s: %s. It was set aside as %s.", path, reason, aside)
-
-
 def _open(path: str, patience: float, now: Callable[[], float], boot: str | None, owners: Owners) -> Opened:
-    _clear_the_way(path)
+    is_new = _clear_the_way(path)
     identity = identity_of(path)
-    connection = _connect(path, patience)
+    connection = connect(path, patience)
     try:
         _prepare(connection, path, now, boot, owners)
     except BaseException as error:  # the connection is closed whatever it was
         connection.close()
+        if is_new:  # there is nothing in it, and it is no use to leave one behind at each attempt
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108 - the path is a string for the sake of SQLite
         if is_damage(error) and not isinstance(error, Spoiled):
             raise Spoiled(f"it is damaged, or no SQLite file ({error})") from error
         raise
     return Opened(connection, identity)
 
 
-def _clear_the_way(path: str) -> None:
-    """See to it that a regular file lies at the path, and that a new one finds no log of another."""
+def _clear_the_way(path: str) -> bool:
+    """See to it that a regular file lies at the path, and that a new one finds no log of another; whether it is new."""
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - the path is a string for the sake of SQLite
     except FileNotFoundError:
         if any(os.path.lexists(path + part) for part in PARTS):
             reason = "its log is there and it is not, so somebody has deleted or moved it"
             set_aside(path, f"{reason}. The cache begins with an empty one")
-        _create(path)
-        return
+        create(path)
+        return True
     if not stat.S_ISREG(mode):
         raise Unusable("it is no regular file")
-
-
-def _create(path: str) -> None:
-    """An empty file that its owner alone may read; nothing if there is one."""
-    # Where there is a file it must not be opened here: to close it would drop the locks of this process on it.
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def _connect(path: str, patience: float) -> sqlite3.Connection:
-    # One thread uses a connection; a fork closes it from another, while that one is held up.
-    uri = f"file:{quote(os.fsencode(path))}?mode=rw"
-    return sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
+    return False
 
 
 def _prepare(

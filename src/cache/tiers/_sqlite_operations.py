@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
-#: The operations that change a file, and those that work outside a transaction.
+#: The operations that change a file, those that work outside a transaction, and those that no file may miss.
 changing: set[Callable[..., Any]] = set()
 unbound: set[Callable[..., Any]] = set()
+owed: set[Callable[..., Any]] = set()
 
 
 def changes(operation: F) -> F:
@@ -21,3 +22,9 @@ def outside(operation: F) -> F:
     """Declare an operation that SQLite does only where no transaction is open."""
     unbound.add(operation)
     return operation
+
+
+def owes(operation: F) -> F:
+    """Declare an operation that changes what others may serve: a file that was given up has to be told, too."""
+    owed.add(operation)
+    return changes(operation)

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import NamedTuple
 
-from cache.tiers._sqlite_file import FileBusy, FileClosed
+from cache.tiers._file_errors import FileBusy, FileClosed
 
 logger = logging.getLogger("cache")
 

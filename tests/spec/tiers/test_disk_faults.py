@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 
 import pytest
 
-from cache._tier import Address, Moment, Record
+from cache import AsyncCache, FileClosed
+from cache._tier import Address, Covering, Moment, Record
 from cache.tiers._disk import DiskBackend
 
 Somebody = Callable[[], AbstractContextManager[None]]
@@ -63,19 +65,153 @@ def test_on_a_full_disk_it_goes_on_without_a_file(small_disk: Path, caplog: pyte
     assert not (small_disk / "cache.db").exists()
 
 
-def test_a_file_that_may_not_be_written_is_left_alone(
+administrator = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only the administrator may become somebody else"
+)
+
+
+def of_somebody_else(place: Path, *, folder: int) -> Path:
+    """A file with a value in it, which only its owner may use, in a folder with these permissions."""
+    path = place / "cache.db"
+    with closing(DiskBackend(path)) as first:
+        assert store(first) == 1
+    path.chmod(0o444)
+    place.chmod(folder)
+    return path
+
+
+def held(path: Path) -> list[bytes | None]:
+    """What a later process is served."""
+    with closing(DiskBackend(path)) as later:
+        return [each.value if isinstance(each, Record) else None for each in later.read_blocking([A])]
+
+
+def test_a_file_that_cannot_be_opened_is_left_alone_by_who_only_reads(
     place: Path, unprivileged: Somebody, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place.chmod(0o777)
-    with closing(DiskBackend(place / "cache.db")) as first:
-        assert store(first) == 1
-    (place / "cache.db").chmod(0o444)
-    (place / "cache.db-guard").chmod(0o666)
-    with unprivileged(), closing(DiskBackend(place / "cache.db")) as backend:
+    path = of_somebody_else(place, folder=0o777)
+    with unprivileged(), closing(DiskBackend(path)) as backend:
+        assert backend.read_blocking([A]) == [None]
+        assert backend.moment_blocking() is None
+    assert_one_warning(caplog, "unable to open database file")
+    assert held(path) == [b"v"]
+
+
+@pytest.mark.parametrize("guard", [0o666, 0o600], ids=["with the guard", "without the guard"])
+@pytest.mark.parametrize("what", ["invalidate", "assign", "begin", "end"])
+def test_a_file_that_cannot_be_opened_is_set_aside_by_who_changes_something(
+    place: Path, unprivileged: Somebody, caplog: pytest.LogCaptureFixture, what: str, guard: int
+) -> None:
+    path = of_somebody_else(place, folder=0o777)
+    Path(f"{path}-guard").chmod(guard)
+    with unprivileged(), closing(DiskBackend(path)) as backend:
+        assert backend.read_blocking([A]) == [None]
+        assert change(backend, what) is None
+        assert not path.exists()
+        assert change(backend, what) is None
         assert_goes_on_without_a_file(backend)
-    assert_one_warning(caplog, "it may not be written")
-    assert "It stays there, and whoever can use it does not hear of invalidations from here." in caplog.messages[0]
-    assert (place / "cache.db").exists()
+    assert len(caplog.messages) == 2
+    assert caplog.messages[1].endswith(f"The cache goes on without it. It was set aside as {path}.set-aside-1.")
+    assert held(path) == [None]
+
+
+@administrator
+@pytest.mark.parametrize("what", ["invalidate", "assign", "begin", "end"])
+def test_where_it_cannot_be_set_aside_either_nothing_may_change(
+    place: Path, unprivileged: Somebody, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    path = of_somebody_else(place, folder=0o755)
+    with unprivileged(), closing(DiskBackend(path)) as backend:
+        for _ in range(3):
+            with pytest.raises(FileClosed, match=r"can neither be told of a change nor be set aside .* or delete it"):
+                change(backend, what)
+        assert backend.close()
+        with pytest.raises(FileClosed, match=r"can neither be told of a change nor be set aside .* or delete it"):
+            change(backend, what)
+    assert_one_warning(caplog, "It could not be set aside")
+    assert held(path) == [b"v"]
+
+
+@administrator
+async def test_a_mutation_that_such_a_file_would_outlive_does_not_run_until_it_is_deleted(
+    place: Path, unprivileged: Somebody
+) -> None:
+    path = of_somebody_else(place, folder=0o755)
+    with unprivileged(), closing(DiskBackend(path)) as backend:
+        cache = AsyncCache(name="texts", backup=backend)
+        with pytest.raises(FileClosed):
+            async with cache.mutating("a"):
+                pytest.fail("the body runs")
+        with pytest.raises(FileClosed):
+            await cache.delete("a")
+        os.seteuid(0)
+        path.unlink()
+        os.seteuid(65534)
+        async with cache.mutating("a"):
+            pass
+        await cache.delete("a")
+
+
+@administrator
+def test_what_changes_is_told_to_a_file_that_can_be_opened_again(place: Path, unprivileged: Somebody) -> None:
+    path = of_somebody_else(place, folder=0o755)
+    with closing(DiskBackend(path)) as backend:
+        with unprivileged():
+            assert backend.read_blocking([A]) == [None]
+        path.chmod(0o600)
+        assert backend.invalidate([ADDRESSES[1]]) is None
+        assert held(path) == [b"v"]
+        assert change(backend, "begin") is None
+        assert held(path) == [None]
+        with closing(DiskBackend(path)) as other:
+            assert store(other) == 0
+            assert change(backend, "end") is None
+            assert store(other) == 1
+        assert backend.read_blocking([A]) == [None]
+
+
+def test_what_changes_is_told_to_a_file_that_others_have_made_in_place_of_one_that_was_set_aside(
+    small_disk: Path,
+) -> None:
+    path = small_disk / "cache.db"
+    with closing(DiskBackend(path)) as backend, closing(DiskBackend(path)) as other:
+        for address in ADDRESSES:
+            store(backend, address, os.urandom(50_000))
+        assert_goes_on_without_a_file(backend)
+        for aside in small_disk.glob("*.set-aside-*"):
+            aside.unlink()
+        assert store(other) == 1
+        assert backend.invalidate([A]) is None
+        assert other.read_blocking([A]) == [other.moment_blocking()]
+
+
+def test_a_disk_that_is_full_before_the_file_is_opened_keeps_nothing_that_has_changed(small_disk: Path) -> None:
+    path = small_disk / "cache.db"
+    with closing(DiskBackend(path)) as first:
+        assert store(first) == 1
+    with suppress(OSError), (small_disk / "other").open("wb", buffering=0) as other:
+        while other.write(bytes(512)):
+            pass
+    with closing(DiskBackend(path)) as backend:
+        backend.read_blocking([A])
+        assert change(backend, "begin") is None
+        assert change(backend, "end") is None
+    (small_disk / "other").unlink()
+    assert held(path) == [None]
+
+
+def change(backend: DiskBackend, what: str) -> object:
+    """One of the ways in which the value changes."""
+    covering = Covering((A,), (), 1)
+    match what:
+        case "invalidate":
+            return backend.invalidate([A])
+        case "assign":
+            return backend.assign(Record(A, b"w"))
+        case "begin":
+            return backend.begin(covering)
+        case _:
+            return backend.end(covering)
 
 
 def test_a_folder_that_is_missing_is_no_place_for_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

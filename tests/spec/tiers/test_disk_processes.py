@@ -122,7 +122,7 @@ import os, sys, threading
 from cache._tier import Address, Record
 from cache.tiers import _file_thread
 from cache.tiers._disk import DiskBackend
-from cache.tiers._sqlite_file import FileClosed
+from cache.tiers._file_errors import FileClosed
 _file_thread.FORK_PATIENCE = 0.01
 backend = DiskBackend(sys.argv[1])
 A = Address("s", b"a")

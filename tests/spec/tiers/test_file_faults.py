@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from cache._tier import Address, Record
+from cache.tiers._file_errors import FileClosed
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import Call, Failed, FileClosed, SqliteFile
+from cache.tiers._sqlite_file import Call, Failed, SqliteFile
 
 LONG = 120.0  # seconds after which a test that hangs fails
 ADDRESSES = [Address("s", b"%d" % number) for number in range(40)]

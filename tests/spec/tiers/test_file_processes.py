@@ -151,7 +151,8 @@ from cache.tiers import _file_thread
 from cache.tiers._file_thread import FileThread
 from cache._tier import Address, Record
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import FileClosed, SqliteFile
+from cache.tiers._file_errors import FileClosed
+from cache.tiers._sqlite_file import SqliteFile
 path = sys.argv[1]
 thread = FileThread(SqliteFile(path))
 

@@ -23,10 +23,10 @@ from cache.testing import FakeClock
 from cache.tiers import _behind, _changes, _disk, _file_thread
 from cache.tiers._changes import Change
 from cache.tiers._disk import DiskBackend
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._file_worker import Seat
 from cache.tiers._records import OVERHEAD
 from cache.tiers._sqlite_entries import SLICE, Entries
-from cache.tiers._sqlite_file import FileBusy, FileClosed
 from cache.tiers._tally import Metrics
 from tests.unit.tiers.files import TAG, A, B, C, rows
 

@@ -17,10 +17,11 @@ import pytest
 
 from cache._tier import Address, Record
 from cache.tiers import _file_thread
+from cache.tiers._file_errors import FileClosed
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Asked, Seat, Then, Worker
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import Failed, FileClosed, SqliteFile
+from cache.tiers._sqlite_file import Failed, SqliteFile
 from tests.spec.steering import Elsewhere
 from tests.unit.tiers.conftest import MakeFile
 from tests.unit.tiers.files import A, B, Recording, do

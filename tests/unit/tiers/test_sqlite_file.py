@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from cache._tier import Covering, Moment, Record
-from cache.tiers import _sqlite_file, _sqlite_opening
+from cache.tiers import _sqlite_file, _sqlite_place
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._records import OVERHEAD
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import Call, Failed, FileBusy, FileClosed, SqliteFile
+from cache.tiers._sqlite_file import Call, Failed, SqliteFile
 from cache.tiers._sqlite_operations import changes, changing
 from tests.unit.tiers.conftest import MakeFile
 from tests.unit.tiers.files import TAG, A, B, C, do, held, moment, rows, store
@@ -280,8 +281,7 @@ def test_where_it_cannot_even_be_set_aside_the_user_is_told_what_to_do(
     (message,) = caplog.messages
     assert message == (
         f"{path}: it cannot be used (attempt to write a readonly database). The cache goes on without it. It could not "
-        f"be set aside ([Errno 13] Permission denied): delete it before the next start, or values that were "
-        f"invalidated may be served."
+        f"be set aside ([Errno 13] Permission denied): delete it, or values that were invalidated may be served."
     )
 
 
@@ -290,7 +290,7 @@ def test_a_value_that_another_has_set_aside_is_not_set_aside_again(
 ) -> None:
     one, other = make_file(), make_file()
     store(one, A)
-    inside = _sqlite_opening.guarded
+    inside = _sqlite_place.guarded
 
     def guarded(*args: object) -> object:
         if not Path(f"{path}.set-aside-1").exists():
@@ -298,7 +298,7 @@ def test_a_value_that_another_has_set_aside_is_not_set_aside_again(
             store(other, B)
         return inside(*args)  # type: ignore[arg-type]  # what it was given
 
-    monkeypatch.setattr(_sqlite_file, "guarded", guarded)
+    monkeypatch.setattr(_sqlite_place, "guarded", guarded)
 
     def damaged(entries: Entries) -> None:
         if not Path(f"{path}.set-aside-1").exists():

@@ -6,9 +6,10 @@ import pytest
 
 from cache._tier import Address, Covering, Record
 from cache.tiers import _owners
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._owners import Owners
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import FileBusy, FileClosed, SqliteFile
+from cache.tiers._sqlite_file import SqliteFile
 from tests.unit.tiers.conftest import MakeFile
 from tests.unit.tiers.files import OTHER_TAG, TAG, A, B, C, do, held, moment, rows, store
 

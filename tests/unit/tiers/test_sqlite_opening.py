@@ -11,9 +11,11 @@ import pytest
 
 from cache.testing import FakeClock
 from cache.tiers import _sqlite_opening
+from cache.tiers._file_errors import FileClosed
 from cache.tiers._sqlite_entries import Entries
-from cache.tiers._sqlite_file import FileClosed, SqliteFile
-from cache.tiers._sqlite_opening import APPLICATION_ID, FORMAT, PARTS, boot_id, guarded, identity_of
+from cache.tiers._sqlite_file import SqliteFile
+from cache.tiers._sqlite_opening import APPLICATION_ID, FORMAT, boot_id
+from cache.tiers._sqlite_place import PARTS, connect, guarded, identity_of
 from tests.unit.tiers.conftest import MakeFile
 from tests.unit.tiers.files import A, B, do, held, moment, rows, store, write_to
 
@@ -226,7 +228,6 @@ def test_a_guard_that_is_none_leaves_no_way_to_share_the_file(file: SqliteFile, 
 def test_a_file_system_without_shared_memory_is_refused(
     file: SqliteFile, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = _sqlite_opening._connect
 
     class Stubborn(sqlite3.Connection):
         def execute(self, query: str, *args: object) -> sqlite3.Cursor:
@@ -236,7 +237,7 @@ def test_a_file_system_without_shared_memory_is_refused(
         connect(where, patience).close()
         return sqlite3.connect(where, isolation_level=None, factory=Stubborn)
 
-    monkeypatch.setattr(_sqlite_opening, "_connect", stubborn)
+    monkeypatch.setattr(_sqlite_opening, "connect", stubborn)
     with pytest.raises(FileClosed, match=r"cannot share a log between processes \(journal_mode is delete\)"):
         do(file, Entries.usage)
 
