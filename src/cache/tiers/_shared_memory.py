@@ -26,7 +26,8 @@ from cache._arguments import shown
 from cache._bus import Stamps, when_closed
 from cache._step import step
 from cache.errors import BusError
-from cache.tiers._stamp_file import FIRST_SLOT, SLOTS, WORDS, StampFile
+from cache.tiers._stamp_file import StampFile
+from cache.tiers._stamp_layout import FIRST_SLOT, SLOTS, WORDS
 
 logger = logging.getLogger("cache")
 

@@ -3,8 +3,7 @@
 Each slot has a stamp, a number of 64 bits. To invalidate is to store a stamp that was never used before, so nothing
 is read, nothing is counted and nobody waits: of two processes that stamp one slot at once, either may win. That a
 mutation is under way is a lock on the byte of the file whose offset is the slot; the kernel takes it back from a
-process that dies. Locks belong to an open file description (``fcntl(2)``, "Open file description locks"): two in one
-process are strangers to each other, as two processes are.
+process that dies.
 
 A stamp is stored by an item of a ``memoryview``, which is one aligned store of eight bytes. Slices and
 ``struct.pack_into`` promise no such thing. Slots are stored before their groups and the first stamp of all at last; a
@@ -16,49 +15,32 @@ stamped and unlocked after it was stamped again, and whoever finds no lock there
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
-import stat
-import struct
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from cache.errors import BusError
+from cache.tiers import _byte_locks as locks
+from cache.tiers._stamp_layout import (
+    FIRST_SLOT,
+    GROUPS,
+    IDENTITY_AT,
+    NUMBER_AT,
+    PAGE,
+    PRESENCE,
+    SIZE,
+    STAMPS,
+    WORDS_AT,
+)
+from cache.tiers._stamp_opening import discard, fault_of, guarded, make_at, open_at, unusable
 
-if sys.platform == "linux":
-    import fcntl
-
-PAGE: Final = 4096
-#: Offsets in the header, in items.
-MAGIC_AT, FORMAT_AT, SLOTS_AT, NUMBER_AT, IDENTITY_AT = range(5)
-#: Where the header has room for words of which processes set the bits, and how many.
-WORDS_AT, WORDS = 256, 256
-MAGIC: Final = int.from_bytes(b"asynccch", "little")
-#: To be raised by whoever changes what anything in the file means. The bytes that are locked mean the same for ever.
-FORMAT: Final = 1
-#: The stamps: the first of all, one for each group of slots, and from there on the slots.
-GROUPS: Final = 256
-FIRST_SLOT: Final = 512
-SLOTS: Final = 65_536
-STAMPS: Final = FIRST_SLOT + SLOTS
-SIZE: Final = PAGE + 8 * STAMPS
-
-#: Locked bytes that are no slots: while the header is read or changed, and for as long as a process uses the file.
-GUARD, PRESENCE = 0, 1
-#: For how many seconds to wait for the guard, which others hold for microseconds, and how often to look.
-PATIENCE, PAUSE = 5.0, 0.001
 #: How often to begin anew when the file is being replaced by others.
 ATTEMPTS: Final = 100
 #: How many numbers there are for processes, and how many stamps for each number.
 NUMBERS: Final = 1 << 32
 COUNTS: Final = 1 << 32
-
-#: ``struct flock``
-_FLOCK = struct.Struct("@hhqqi4x")
 
 
 class StampFile:
@@ -74,9 +56,9 @@ class StampFile:
         self._fd = -1
         for _ in range(ATTEMPTS):
             try:
-                self._fd = _open(path)
+                self._fd = open_at(path)
             except FileNotFoundError:
-                _make(path)
+                make_at(path)
                 continue
             found = os.fstat(self._fd)
             self._file = found.st_dev, found.st_ino
@@ -92,15 +74,15 @@ class StampFile:
 
     def _join(self) -> bool:
         """Become one of those who use the file; False if it was replaced meanwhile."""
-        with _guarded(self._fd, self.path):
+        with guarded(self._fd, self.path):
             found = os.fstat(self._fd)
             if found.st_nlink == 0:
                 return False
-            fault = _fault(self._fd, found.st_size)
+            fault = fault_of(self._fd, found.st_size)
             if fault is not None:
-                _discard(self._fd, self.path, fault)
+                discard(self._fd, self.path, fault)
                 return False
-            _lock(self._fd, fcntl.F_RDLCK, PRESENCE)
+            locks.share(self._fd, PRESENCE)
             # A map keeps a descriptor, and with it the locks: it gets one on which there are none.
             fd = self._opened_again(self._fd)
             try:
@@ -128,8 +110,8 @@ class StampFile:
         self._fd = -1
         try:
             self._fd = self._opened_again(inherited)
-            with _guarded(self._fd, self.path):
-                _lock(self._fd, fcntl.F_RDLCK, PRESENCE)
+            with guarded(self._fd, self.path):
+                locks.share(self._fd, PRESENCE)
                 self._take_number()
                 self.hold(held)
         except BaseException:  # an interrupt, too: half a member is none
@@ -145,7 +127,7 @@ class StampFile:
         Raises `BusError` once in four thousand million stamps, if there is no other number to be had.
         """
         if self._next == self._end:
-            with _guarded(self._fd, self.path):
+            with guarded(self._fd, self.path):
                 self._take_number()
         stamp = self._next
         self._next = stamp + 1
@@ -163,7 +145,7 @@ class StampFile:
 
     def set_bits(self, word: int, bits: int) -> bool:
         """Set these bits of a word, of which none is ever cleared; whether one of them is new."""
-        with _guarded(self._fd, self.path):
+        with guarded(self._fd, self.path):
             before = self._header[WORDS_AT + word]
             self._header[WORDS_AT + word] = before | bits
             return before | bits != before
@@ -194,32 +176,32 @@ class StampFile:
     def hold(self, slots: Sequence[int]) -> None:
         """Show everybody else that mutations cover these slots."""
         for slot in slots:
-            _lock(self._fd, fcntl.F_RDLCK, slot)
+            locks.share(self._fd, slot)
 
     def release(self, slots: Sequence[int]) -> None:
         """Show it no longer."""
         for slot in slots:
             # A stranger who has closed the descriptor has released them all.
             with suppress(OSError):
-                _lock(self._fd, fcntl.F_UNLCK, slot)
+                locks.free(self._fd, slot)
 
     def is_held(self, slots: Sequence[int]) -> bool:
         """Whether somebody else holds one of these slots."""
         if len(slots) > 1:
             # Most of the time nothing is held far and wide, which one question can tell.
             first = min(slots)
-            if not _is_locked(self._fd, first, max(slots) - first + 1):
+            if not locks.is_locked(self._fd, first, max(slots) - first + 1):
                 return False
-        return any(_is_locked(self._fd, slot) for slot in slots)
+        return any(locks.is_locked(self._fd, slot) for slot in slots)
 
     def is_shared(self) -> bool:
         """Whether somebody else uses the file, and has not left it."""
-        return _is_locked(self._fd, PRESENCE)
+        return locks.is_locked(self._fd, PRESENCE)
 
     def leave(self) -> None:
         """Use another file from now on. What others do in this one can still be told."""
         with suppress(OSError):  # a stranger who has closed the descriptor has seen to that
-            _lock(self._fd, fcntl.F_UNLCK, PRESENCE)
+            locks.free(self._fd, PRESENCE)
 
     def close(self) -> None:
         """Release everything. The stamps stay where they are, for those who still look at them."""
@@ -238,7 +220,7 @@ class StampFile:
         try:
             again = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
         if self._is_file(again):
             return again
         os.close(again)
@@ -251,119 +233,3 @@ class StampFile:
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self._file and (found.st_nlink > 0 or not linked)
-
-
-def _open(path: str) -> int:
-    """A descriptor of the file at ``path``, if it is one that nobody else could have written to."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise _unusable(path, error) from error
-    found = os.fstat(fd)
-    reason = None
-    if not stat.S_ISREG(found.st_mode):
-        reason = "is no regular file"
-    elif found.st_uid != os.geteuid():
-        reason = f"belongs to the user {found.st_uid}, and this process runs as {os.geteuid()}"
-    elif found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        reason = f"may be used by others (mode {stat.S_IMODE(found.st_mode):04o}, owner {found.st_uid})"
-    if reason is None:
-        return fd
-    os.close(fd)
-    raise BusError(f"{path} {reason}, so what it says cannot be trusted: delete it, or use another name or directory")
-
-
-def _make(path: str) -> None:
-    """Make the file, unless somebody is quicker. It has no name until it is whole, so nothing is left of half a one."""
-    folder = os.path.dirname(path)  # noqa: PTH120 - a string all the way
-    try:
-        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            os.fchmod(fd, 0o600)  # whatever the umask has made of it
-            # Pages that are there cannot be missing later, when it would be a signal that says so.
-            os.posix_fallocate(fd, 0, SIZE)
-            header = {MAGIC_AT: MAGIC, FORMAT_AT: FORMAT, SLOTS_AT: SLOTS, NUMBER_AT: 1}
-            identity = os.urandom(8)
-            os.pwrite(fd, b"".join(header[at].to_bytes(8, sys.byteorder) for at in sorted(header)) + identity, 0)
-            with suppress(FileExistsError):
-                # With a folder to start from, which an absolute path does not need, the link is followed.
-                os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def _fault(fd: int, size: int) -> str | None:
-    """What is wrong with a file that this version of the cache did not make."""
-    head = os.pread(fd, 8 * (SLOTS_AT + 1), 0)
-    if len(head) < 8 * (SLOTS_AT + 1):
-        return "is too short"
-    magic, form, slots = memoryview(head).cast("Q")
-    if magic != MAGIC:
-        return "is not of this cache"
-    if (form, slots, size) != (FORMAT, SLOTS, SIZE):
-        return f"is of another version of this cache (format {form}, {size} bytes; here {FORMAT}, {SIZE})"
-    return None
-
-
-def _discard(fd: int, path: str, fault: str) -> None:
-    """Delete a file that nobody uses, of which the guard is held."""
-    if not _try_lock(fd, fcntl.F_WRLCK, PRESENCE):
-        raise BusError(
-            f"{path} {fault}, and processes are using it: stop the workers of the other version, or use another name"
-        )
-    with suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False)):  # noqa: PTH116 - a string all the way
-            os.unlink(path)  # noqa: PTH108 - a string all the way
-
-
-@contextmanager
-def _guarded(fd: int, path: str) -> Iterator[None]:
-    """Alone with the header. What the system refuses meanwhile is a `BusError`."""
-    deadline = time.monotonic() + PATIENCE
-    try:
-        while not _try_lock(fd, fcntl.F_WRLCK, GUARD):
-            if time.monotonic() > deadline:
-                raise BusError(
-                    f"{path}: another process has been opening it for {PATIENCE:g} seconds. One that was stopped "
-                    f"(SIGSTOP) has to be continued or killed"
-                )
-            time.sleep(PAUSE)
-        try:
-            yield
-        finally:
-            _lock(fd, fcntl.F_UNLCK, GUARD)
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def _lock(fd: int, kind: int, start: int) -> None:
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, start, 1, 0))
-
-
-def _try_lock(fd: int, kind: int, start: int) -> bool:
-    try:
-        _lock(fd, kind, start)
-    except OSError as error:
-        if error.errno in {errno.EAGAIN, errno.EACCES}:
-            return False
-        raise
-    return True
-
-
-def _is_locked(fd: int, start: int, length: int = 1) -> bool:
-    """Whether another description has a lock there."""
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
-    kind: int = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
-    return kind != fcntl.F_UNLCK
-
-
-def _unusable(path: str, error: OSError) -> BusError:
-    return BusError(
-        f"{path} cannot be used to tell other processes what was invalidated ({error}). It takes a folder in memory "
-        f"that this user may write to, as /dev/shm on Linux, for which directory=... may name another; RedisBackend "
-        f"does without"
-    )

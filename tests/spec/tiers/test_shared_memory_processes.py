@@ -19,7 +19,8 @@ import pytest
 from cache._step import step
 from cache.errors import BusError
 from cache.tiers._shared_memory import SharedMemoryBus
-from cache.tiers._stamp_file import COUNTS, FIRST_SLOT
+from cache.tiers._stamp_file import COUNTS
+from cache.tiers._stamp_layout import FIRST_SLOT
 from tests.spec.tiers import bus_worker
 
 if sys.platform != "linux":

@@ -11,9 +11,11 @@ import pytest
 from cache.testing import FakeClock
 from cache.tiers._file_thread import FileThread
 from cache.tiers._sqlite_file import SqliteFile
+from cache.tiers._stamp_file import StampFile
 from tests.unit.tiers.files import Recording, let_go
 
 MakeFile = Callable[..., SqliteFile]
+MakeStamps = Callable[[], StampFile]
 
 
 @pytest.fixture
@@ -58,3 +60,17 @@ def make_thread() -> Iterator[Callable[[SqliteFile], FileThread]]:
 @pytest.fixture
 def thread(make_thread: Callable[[SqliteFile], FileThread], file: SqliteFile) -> FileThread:
     return make_thread(file)
+
+
+@pytest.fixture
+def make_stamps(path: str) -> Iterator[MakeStamps]:
+    """Descriptions of the file of stamps at one path, each of which could be another process."""
+    made: list[StampFile] = []
+
+    def make_stamps() -> StampFile:
+        made.append(StampFile(path))
+        return made[-1]
+
+    yield make_stamps
+    for file in made:
+        file.close()

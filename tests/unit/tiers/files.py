@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cache._tier import Address, Moment, Record
@@ -74,3 +76,15 @@ def write_to(path: str, *statements: str) -> None:
             connection.execute(statement)
     finally:
         connection.close()
+
+
+def write_number(path: str, at: int, number: int) -> None:
+    """Change the item at this place of a file of stamps."""
+    with Path(path).open("r+b") as file:
+        file.seek(8 * at)
+        file.write(number.to_bytes(8, sys.byteorder))
+
+
+def descriptors() -> set[str]:
+    """Those that this process has open."""
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}

@@ -21,7 +21,7 @@ from cache.errors import BusError
 from cache.testing import FakeClock
 from cache.tiers import _shared_memory
 from cache.tiers._shared_memory import Never, SharedMemoryBus, Unordered
-from cache.tiers._stamp_file import FIRST_SLOT, FORMAT_AT, SLOTS, STAMPS
+from cache.tiers._stamp_layout import FIRST_SLOT, FORMAT_AT, SLOTS, STAMPS
 
 if sys.platform != "linux":
     pytest.skip("it needs Linux", allow_module_level=True)
