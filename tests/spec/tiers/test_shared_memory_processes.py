@@ -336,14 +336,14 @@ def test_a_fork_while_another_thread_is_in_a_step_and_one_lingers_leaves_no_lock
         bus.begin([OTHER])
         bus.end([OTHER], 0.01)
         assert threading.active_count() == 2
-        thread = bus._thread
+        thread = bus._lingering._thread
         assert thread is not None
         thread.join(60)
         assert bus._counts == {}
 
     in_child(child)
     thread.join(60)
-    assert bus._thread is not None
+    assert bus._lingering._thread is not None
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -10,11 +10,13 @@ import pytest
 
 from cache.testing import FakeClock
 from cache.tiers._file_thread import FileThread
+from cache.tiers._shared_memory import SharedMemoryBus
 from cache.tiers._sqlite_file import SqliteFile
 from cache.tiers._stamp_file import StampFile
 from tests.unit.tiers.files import Recording, let_go
 
 MakeFile = Callable[..., SqliteFile]
+MakeBus = Callable[..., SharedMemoryBus]
 MakeStamps = Callable[[], StampFile]
 
 
@@ -74,3 +76,21 @@ def make_stamps(path: str) -> Iterator[MakeStamps]:
     yield make_stamps
     for file in made:
         file.close()
+
+
+@pytest.fixture
+def make_bus(tmp_path: Path) -> Iterator[MakeBus]:
+    """Buses, of which those of one name could be in different processes."""
+    made: list[SharedMemoryBus] = []
+
+    def make_bus(name: str = "shop") -> SharedMemoryBus:
+        made.append(SharedMemoryBus(name, directory=tmp_path))
+        return made[-1]
+
+    yield make_bus
+    for bus in made:
+        bus.close()
+        thread = bus._lingering._thread
+        if thread is not None:
+            thread.join(60)
+            assert not thread.is_alive()
