@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from cache._namespace import named_namespaces
 from cache._share import configured
-from cache._tags import named_namespaces
 
 LOOP = os.environ.get("ASYNC_CACHE_LOOP", "asyncio")
 DEBUG = os.environ.get("PYTHONASYNCIODEBUG", "") not in {"", "0"}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from cache._arguments import shown
 from cache._change import change
+from cache._domain import Names, Truth
 from cache._entry import NEVER
 from cache._key import ALL, ANY, WILDCARD
 from cache._lease import DONE, Lease
@@ -20,7 +21,7 @@ from cache._share import addresses_in, claimed, is_wildcard
 from cache._stable import encode
 from cache._step import step
 from cache._store import Store
-from cache._tags import Names, SharedTag, Truth
+from cache._tags import SharedTag
 from cache._tier import Address, Moment, Record, Tier
 from cache.codec import Codec, Envelope, Unencodable
 

@@ -14,12 +14,12 @@ from types import MethodType
 from typing import Any
 
 from cache._backing import Backing
+from cache._domain import Names
 from cache._flight import Flight, Recipe
 from cache._key import ALL
 from cache._lease import DONE, Lease
 from cache._loads import Loads
 from cache._step import for_each, step
-from cache._tags import Names
 
 BatchLoader = Callable[[list[Any]], Any]
 

@@ -33,6 +33,7 @@ from cache._batch import Batches, KeyRecipe
 from cache._blocking import ThreadRecipe, fetch_blocking
 from cache._bus import Bus
 from cache._change import Telling, change, cover
+from cache._domain import Names
 from cache._entry import Entry, Failure
 from cache._flight import Recipe
 from cache._key import ALL
@@ -40,6 +41,7 @@ from cache._lease import current_frame, running
 from cache._loads import Loads, leave, switch
 from cache._membership import Membership
 from cache._mutation import Linger, Mutating, check_linger
+from cache._namespace import named_namespace
 from cache._policy import LRU, Policy
 from cache._preloading import preload
 from cache._reclaim import reclaim
@@ -47,7 +49,6 @@ from cache._s3fifo import S3FIFO
 from cache._share import check_told
 from cache._step import step
 from cache._store import Store
-from cache._tags import Names, named_namespace
 from cache._tier import Tier
 from cache._warmup import warm_up
 from cache.codec import Codec

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from cache._domain import Truth
 from cache._share import check_told, have_tiers
 from cache._step import step
-from cache._tags import Truth
 from cache._telling import Told, tell_tiers
 from cache._window import Window
 from cache.errors import BusError, CacheError

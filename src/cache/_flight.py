@@ -16,11 +16,12 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cache._arguments import shown
+from cache._domain import Names
 from cache._eager import start_task
 from cache._entry import Failure
 from cache._lease import DONE, Lease, frame
+from cache._namespace import Namespace
 from cache._step import step
-from cache._tags import Names, Namespace
 from cache._tier import Moment
 from cache.errors import LoadCancelled
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from cache._domain import Names, Truth
 from cache._key import ALL
 from cache._lease import RUNNING, Lease
-from cache._tags import Names, Truth
 
 if TYPE_CHECKING:
     from cache._store import Store

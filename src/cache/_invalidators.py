@@ -11,9 +11,10 @@ from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from cache._arguments import DEFAULT, Default, check_callable, check_flag, check_name, check_tags, kind_of, shown
 from cache._calls import COLLECTING
+from cache._domain import Domain, Names, Truth
 from cache._key import ALL
 from cache._mutation import Linger, Mutating, check_linger
-from cache._tags import Domain, Names, Truth, named_namespace
+from cache._namespace import named_namespace
 from cache._templates import Templates
 from cache._wrapper import Cached, cached_of, name_of
 

@@ -21,10 +21,13 @@ from collections.abc import Callable, Hashable, Iterable
 from contextvars import ContextVar
 from typing import Final
 
+from cache._domain import Domain, Truth
 from cache._entry import Entry
 from cache._key import ALL, ANY
+from cache._keyspace import Keyspace
+from cache._namespace import Namespace
 from cache._step import step
-from cache._tags import Domain, Keyspace, Namespace, Tag, Truth
+from cache._tags import Tag
 
 QUEUED: Final = 0
 RUNNING: Final = 1

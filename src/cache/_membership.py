@@ -11,10 +11,10 @@ from cache._arguments import DEFAULT, Default
 from cache._backing import Backing, check_codec, codec_of
 from cache._bus import Bus
 from cache._loads import Loads
+from cache._namespace import Namespace
 from cache._share import SAME_NAME, Share, check_bus, check_claim, check_tier, claim, configured, release
 from cache._step import step
 from cache._store import Store
-from cache._tags import Namespace
 from cache._tier import Tier
 from cache.codec import Codec
 

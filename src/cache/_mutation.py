@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from cache._arguments import DEFAULT, check_seconds
+from cache._domain import Names
 from cache._share import have_tiers
 from cache._step import step
-from cache._tags import Names
 from cache._telling import TierWindow, Told
 from cache._window import Window, mutation
 from cache.errors import CacheError

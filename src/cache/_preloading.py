@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 
 from cache._backing import Backing
+from cache._domain import Names
 from cache._key import ALL
 from cache._lease import Lease
 from cache._stable_reading import decode
 from cache._step import step
-from cache._tags import Names
 from cache._tier import Address, Moment, Record
 from cache.codec import Refused
 

@@ -19,7 +19,7 @@ from cache._stable import encode
 from cache._tier import Address, Tier
 
 if TYPE_CHECKING:
-    from cache._tags import Domain, Truth
+    from cache._domain import Domain, Truth
 
 logger = logging.getLogger("cache")
 

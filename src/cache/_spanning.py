@@ -13,12 +13,13 @@ from cache._arguments import DEFAULT, Default, check_name, check_some_tags, chec
 from cache._bus import Bus
 from cache._cache import AsyncCache, living
 from cache._change import change
+from cache._domain import Truth
 from cache._key import ALL
 from cache._membership import check_places
 from cache._mutation import Linger, Mutating, check_linger
+from cache._namespace import named_namespace, named_namespaces
 from cache._share import check_bus, check_tier, configured
 from cache._step import step
-from cache._tags import Truth, named_namespace, named_namespaces
 from cache._tier import Tier
 from cache._wrapper import cached_of
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from cache._domain import Names, Truth
 from cache._entry import NEVER, Entry, make_entry
 from cache._held import Held
 from cache._key import ALL, ANY
+from cache._keyspace import Keyspace
 from cache._lease import Lease
 from cache._policy import LRU, Policy
 from cache._shards import Contents, count_parts, make_contents
 from cache._share import Share
 from cache._step import step
-from cache._tags import Keyspace, Names, SharedTag, Tag, Truth
+from cache._tags import SharedTag, Tag
 from cache._window import Window, enclosing
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from cache.errors import CacheError
 if TYPE_CHECKING:
     from asyncio import Future
 
-    from cache._tags import Names, Truth
+    from cache._domain import Names, Truth
 
 #: What there is to wait for until the tiers know; nothing in a thread without an event loop, which has waited itself.
 Told: TypeAlias = tuple[Awaitable[None], ...]

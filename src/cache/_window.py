@@ -15,10 +15,11 @@ from typing import Protocol
 from weakref import WeakSet
 
 from cache._bus import Bus
+from cache._domain import Domain, Names, Truth
 from cache._key import ALL
 from cache._share import slots_by_bus
 from cache._step import step
-from cache._tags import Domain, Names, Truth, epoch
+from cache._tags import epoch
 
 #: The innermost mutation whose body the current context is in.
 mutation: ContextVar[Window | None] = ContextVar("cache.mutation", default=None)

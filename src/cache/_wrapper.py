@@ -16,6 +16,7 @@ from cache._arguments import check_callable, check_tags, shown
 from cache._cache import AsyncCache
 from cache._calls import Calls
 from cache._codegen import Shape, code_of_cached, generate, parameters_of
+from cache._domain import Names
 from cache._entry import Entry
 from cache._flight import Arguments, Flight, Recipe
 from cache._key import ALL, UNHASHABLE, WILDCARD
@@ -25,7 +26,7 @@ from cache._shards import Contents, Shards
 from cache._shared_names import shared_name
 from cache._stable import stable_key
 from cache._step import step
-from cache._tags import Names, epoch
+from cache._tags import epoch
 from cache._templates import Templates
 from cache.codec import returned
 

@@ -18,7 +18,9 @@ from agent_cache import _audience, _read_call, _resources, _writing
 from agent_cache._call import Call
 from agent_cache._outcome import Outcome
 from cache import _batch, _entry, _flight, _key, _loads, _mutation, _tags, _window, _wrapper
+from cache._domain import Domain
 from cache._held import Held
+from cache._keyspace import Keyspace
 from cache._lease import DIRTY, RUNNING, SPOIL, Lease
 from cache._loads import Loads
 from cache._share import Share
@@ -81,7 +83,7 @@ def the_end_of_a_mutation_does_not_invalidate() -> AbstractContextManager[Any]:
 
 @mutant("two_readers_and_two_mutations", shows="stale-commit")
 def a_mutation_covers_nothing() -> AbstractContextManager[Any]:
-    return patch.object(_tags.Domain, "windows_on", lambda self, name: [])
+    return patch.object(Domain, "windows_on", lambda self, name: [])
 
 
 @mutant("a_mutation_that_fails_after_its_commit", shows="leaks")
@@ -96,15 +98,15 @@ def a_failed_mutation_does_not_close_its_window() -> AbstractContextManager[Any]
 
 @mutant("a_mutation_within_a_mutation", shows="stale-commit")
 def the_end_of_one_mutation_uncovers_what_another_covers() -> AbstractContextManager[Any]:
-    def uncover(self: _tags.Domain, name: Any, window: Window) -> None:
+    def uncover(self: Domain, name: Any, window: Window) -> None:
         self.windows.pop(name, None)
 
-    return patch.object(_tags.Domain, "uncover", uncover)
+    return patch.object(Domain, "uncover", uncover)
 
 
 @mutant("a_mutation_of_everything", shows="stale-commit")
 def a_mutation_of_everything_does_not_cover_single_keys() -> AbstractContextManager[Any]:
-    return patch.object(_tags.Domain, "windows_on", lambda self, name: self._current(name))
+    return patch.object(Domain, "windows_on", lambda self, name: self._current(name))
 
 
 @mutant("a_commit_that_lands_after_its_error", shows="stuck")
@@ -221,8 +223,8 @@ def an_outer_does_not_rest_on_the_keys_it_reads() -> AbstractContextManager[Any]
 
 @mutant("an_outer_that_looks_and_loads_for_itself", shows="stale-commit")
 def an_outer_that_reads_during_a_mutation_is_not_spoiled() -> AbstractContextManager[Any]:
-    def rest_on_key(self: Lease, domain: _tags.Domain, key: Any) -> None:
-        with patch.object(_tags.Domain, "windows_on", lambda self, name: []):
+    def rest_on_key(self: Lease, domain: Domain, key: Any) -> None:
+        with patch.object(Domain, "windows_on", lambda self, name: []):
             original(self, domain, key)
 
     original = Lease.rest_on_key
@@ -250,20 +252,20 @@ def an_outer_outlives_its_inner() -> AbstractContextManager[Any]:
 
 @mutant("an_outer_of_many", shows="stuck")
 def what_rests_on_anything_in_a_cache_outlives_its_invalidations() -> AbstractContextManager[Any]:
-    def kill(self: _tags.Domain, name: Any) -> bool:
+    def kill(self: Domain, name: Any) -> bool:
         anything = self.tags.pop(_key.ANY, None)
         killed = original(self, name)
         if anything is not None:
             self.tags[_key.ANY] = anything
         return killed
 
-    original = _tags.Domain.kill
-    return patch.object(_tags.Domain, "kill", kill)
+    original = Domain.kill
+    return patch.object(Domain, "kill", kill)
 
 
 @mutant("a_clear_under_an_outer", shows="stuck")
 def what_was_computed_from_a_cache_outlives_its_clear() -> AbstractContextManager[Any]:
-    def rest_on_key(self: Lease, domain: _tags.Domain, key: Any) -> None:
+    def rest_on_key(self: Lease, domain: Domain, key: Any) -> None:
         self.rest_on((domain.tag(key),))
         if domain.windows_on(key):
             self.spoil()
@@ -344,7 +346,7 @@ def a_refresh_that_joins_a_queued_load_does_not_replace_what_is_stored() -> Abst
 
 @mutant("tags_computed_from_the_result", shows="stale-commit")
 def a_load_whose_tags_are_unknown_is_joined_during_a_mutation() -> AbstractContextManager[Any]:
-    return patch.object(_tags.Domain, "changing", lambda self: [])
+    return patch.object(Domain, "changing", lambda self: [])
 
 
 @mutant("tags_computed_from_the_result_and_a_mutation_of_the_key", shows="stuck")
@@ -378,7 +380,7 @@ def a_set_does_not_invalidate() -> AbstractContextManager[Any]:
 @mutant("a_set_by_a_stranger_during_a_mutation", shows="stale-commit")
 def a_set_during_a_mutation_is_stored() -> AbstractContextManager[Any]:
     def settle(self: Store, held: Held, own: tuple[Window, ...]) -> bool:
-        with patch.object(_tags.Domain, "windows_on", lambda self, name: []):
+        with patch.object(Domain, "windows_on", lambda self, name: []):
             return original(self, held, own)
 
     original = Store.settle
@@ -714,7 +716,7 @@ def wildcards_of_other_processes_are_unknown() -> AbstractContextManager[Any]:
 
 @mutant("everything_changes_there", shows="stuck")
 def an_entry_does_not_rest_on_everything_in_its_cache() -> AbstractContextManager[Any]:
-    return patch.object(_tags.Keyspace, "grounds", lambda self, key: [self.tag(key)] if self.is_watched else [])
+    return patch.object(Keyspace, "grounds", lambda self, key: [self.tag(key)] if self.is_watched else [])
 
 
 @mutant("a_set_there_after_the_write", shows="stuck")

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from cache import _change, _mutation, _share, _tags, _telling
+from cache import _change, _mutation, _share, _telling
 from cache._backing import Backing
+from cache._domain import Domain
 from cache._flight import Flight
 from cache._mutation import Mutating
+from cache._namespace import Namespace
 from cache._store import Store
 from cache._telling import TierWindow
 from cache._tier import Covering
@@ -79,17 +81,17 @@ def a_record_is_kept_although_another_process_is_changing_what_it_rests_on() -> 
 
 @mutant("a_page_in_the_tier_and_a_clear_of_what_it_was_computed_from", shows="stuck")
 def a_record_does_not_rest_on_the_spaces_of_its_grounds() -> AbstractContextManager[Any]:
-    def grounds_at(self: _tags.Domain, share: Any, code: bytes) -> Any:
+    def grounds_at(self: Domain, share: Any, code: bytes) -> Any:
         tags, covered = original(self, share, code)
         return tags[:1], covered
 
-    original = _tags.Domain.grounds_at
-    return patch.object(_tags.Domain, "grounds_at", grounds_at)
+    original = Domain.grounds_at
+    return patch.object(Domain, "grounds_at", grounds_at)
 
 
 @mutant("a_page_in_the_tier_and_a_wildcard_of_what_it_was_computed_from", shows="stuck")
 def a_record_does_not_go_with_the_wildcards_of_its_grounds() -> AbstractContextManager[Any]:
-    return patch.object(_tags.Domain, "_implied", told_of_nothing)
+    return patch.object(Domain, "_implied", told_of_nothing)
 
 
 # -- what is written ----------------------------------------------------------------------------------------------
@@ -234,7 +236,7 @@ def a_tier_is_not_told_of_a_set() -> AbstractContextManager[Any]:
 @mutant("a_value_in_the_tier_and_a_mutation_of_a_tag_computed_from_it", shows="stuck")
 def a_tier_is_not_told_of_tags() -> AbstractContextManager[Any]:
     def reach(truths: Any) -> Any:
-        return original([(domain, name) for domain, name in truths if not isinstance(domain, _tags.Namespace)])
+        return original([(domain, name) for domain, name in truths if not isinstance(domain, Namespace)])
 
     original = _telling.reach_by_tier
     return patch.object(_telling, "reach_by_tier", reach)

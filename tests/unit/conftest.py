@@ -12,10 +12,10 @@ import pytest
 
 from cache import AsyncCache
 from cache._cache import living
+from cache._keyspace import Keyspace
 from cache._lease import Lease, running
 from cache._step import step
 from cache._store import Store
-from cache._tags import Keyspace
 from cache.testing import FakeClock, assert_quiet
 from tests.spec.steering import Loader, settle
 from tests.unit.leases import Begin

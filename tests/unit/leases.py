@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cache._domain import Domain
 from cache._lease import Lease
-from cache._tags import Domain
 from cache._window import Window
 from cache.testing import FakeClock
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cache._key import WILDCARD
+from cache._keyspace import Keyspace
 from cache._share import Share
-from cache._tags import Keyspace
 from cache.testing import FakeClock
 from tests.races.machine import Machine, Process
 

@@ -10,7 +10,7 @@ import pytest
 
 from cache._codegen import Shape, source_of
 from cache._entry import NEVER
-from cache._tags import Namespace
+from cache._namespace import Namespace
 from tests.unit.generated import World, shape_of
 
 

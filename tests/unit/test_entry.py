@@ -4,8 +4,9 @@ import traceback
 
 import pytest
 
+from cache._domain import Domain
 from cache._entry import NEVER, Entry, Failure, Guard, make_entry
-from cache._tags import Domain, Tag, epoch
+from cache._tags import Tag, epoch
 
 
 def entry(exp: float = NEVER, *tags: Tag, reader_checks_exp: bool = False, value: object = "v") -> Entry:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cache._key import freeze
+from cache._key import ALL, ANY, freeze
 from tests.unit.unhashable import TYPED, Account, Box, Columns, OtherBox, Point, Rows, Slotted, of_every_kind
 
 
@@ -249,3 +249,7 @@ KNOT.content = [KNOT]
 def test_what_contains_itself_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="contains itself"):
         freeze(value)
+
+
+def test_the_names_that_stand_for_many_say_so() -> None:
+    assert (repr(ALL), repr(ANY)) == ("<everything>", "<anything>")

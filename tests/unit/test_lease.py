@@ -8,9 +8,10 @@ import pytest
 
 from cache._entry import make_entry
 from cache._key import ALL
+from cache._keyspace import Keyspace
 from cache._lease import DONE, MANY, QUEUED, RUNNING, Lease, current_frame, frame, running
+from cache._namespace import Namespace
 from cache._step import step
-from cache._tags import Keyspace, Namespace
 from cache.testing import FakeClock
 from tests.unit.leases import DIRTIED, FINE, SPOILED, Begin, answers, mutate
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from cache._key import ALL
+from cache._keyspace import Keyspace
 from cache._lease import RUNNING, Lease
+from cache._namespace import Namespace
 from cache._step import step
-from cache._tags import Keyspace, Namespace
 from cache.testing import FakeClock
 from tests.unit.leases import DETACHED, DIRTIED, FINE, SPOILED, Begin, answers, mutate
 

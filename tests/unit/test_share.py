@@ -9,6 +9,7 @@ import pytest
 
 from cache import DiskBackend
 from cache._key import ALL, ANY, WILDCARD
+from cache._keyspace import Keyspace
 from cache._share import (
     Share,
     addresses_in,
@@ -21,7 +22,6 @@ from cache._share import (
     slots_by_bus,
 )
 from cache._stable import encode
-from cache._tags import Keyspace
 from cache._tier import Address
 from cache.testing import FakeClock
 from tests.races.machine import Machine, Process

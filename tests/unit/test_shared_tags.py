@@ -8,13 +8,15 @@ import pytest
 
 from cache._entry import SharedGuard, make_entry
 from cache._key import ALL
+from cache._keyspace import Keyspace
 from cache._lease import DONE, Lease
+from cache._namespace import Namespace
 from cache._share import (
     Share,
 )
 from cache._stable import encode
 from cache._step import step
-from cache._tags import Keyspace, Namespace, SharedTag, Tag
+from cache._tags import SharedTag, Tag
 from cache.testing import FakeClock
 from tests.races.machine import Machine
 from tests.unit.shared import KIND, Processes, keyspace, two_processes

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from cache._entry import NEVER
+from cache._namespace import Namespace
 from cache._policy import LRU, Policy
 from cache._s3fifo import S3FIFO
 from cache._step import step
 from cache._store import Store
-from cache._tags import Namespace
 from cache.testing import FakeClock
 from tests.unit.stores import make_store, metric, values
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cache._key import ALL
+from cache._namespace import Namespace
 from cache._store import Store
-from cache._tags import Namespace
 from cache._window import Window, mutation
 from cache.testing import FakeClock
 from tests.unit.stores import end, load, values

@@ -7,11 +7,11 @@ import pytest
 from cache._entry import NEVER, Entry
 from cache._key import ALL
 from cache._lease import MANY, Lease
+from cache._namespace import Namespace
 from cache._shards import Contents
 from cache._share import Share
 from cache._step import step
 from cache._store import Store
-from cache._tags import Namespace
 from cache._window import Window
 from cache.testing import FakeClock
 from tests.unit.shared import keyspace, two_processes

@@ -10,9 +10,9 @@ import pytest
 
 from cache import CacheError
 from cache._key import ALL
+from cache._keyspace import Keyspace
 from cache._share import Share
 from cache._stable import encode
-from cache._tags import Keyspace
 from cache._telling import TierWindow, tell_tiers
 from cache._tier import Address, Covering
 from cache.testing import FakeClock

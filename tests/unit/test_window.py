@@ -7,9 +7,10 @@ from contextvars import copy_context
 
 import pytest
 
+from cache._domain import Domain
 from cache._key import ALL
+from cache._namespace import Namespace
 from cache._step import step
-from cache._tags import Domain, Namespace
 from cache._window import Window, enclosing, mutation
 from cache.testing import FakeClock
 

@@ -6,9 +6,10 @@ import gc
 
 from cache._cache import AsyncCache, living
 from cache._lease import DONE, running
+from cache._namespace import Namespace
 from cache._step import step
 from cache._store import Store
-from cache._tags import Namespace, Tag
+from cache._tags import Tag
 
 
 def assert_sound(*of: AsyncCache) -> None:
