@@ -17,17 +17,16 @@ queue is ever given up again, when the mutation ends.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from contextvars import ContextVar
 from typing import Final
 
-from cache._domain import Domain, Truth
-from cache._entry import Entry
+from cache._domain import Truth
 from cache._key import ALL, ANY
 from cache._keyspace import Keyspace
 from cache._namespace import Namespace
+from cache._reader import Reader
 from cache._step import step
-from cache._tags import Tag
 
 QUEUED: Final = 0
 RUNNING: Final = 1
@@ -35,9 +34,6 @@ DONE: Final = 2
 DETACH: Final = 0
 DIRTY: Final = 1
 SPOIL: Final = 2
-
-#: A load that has read more than this remembers whole caches in place of single keys.
-MANY = 256
 
 #: The load, if any, whose loader the current context is in.
 frame: ContextVar[Lease | None] = ContextVar("cache.frame", default=None)
@@ -52,7 +48,7 @@ def current_frame() -> Lease | None:
     return None if lease is None or lease.state == DONE else lease
 
 
-class Lease:
+class Lease(Reader):
     """One load: queued (it has read nothing yet), running, or done.
 
     ``above`` are the loads that wait for this one, by the waiter through which they do, and ``below`` those that it
@@ -60,7 +56,6 @@ class Lease:
     same key that begins when this one ends. All but ``below`` point from what is waited for to what waits, and
     ``predecessor`` is the way back from a successor.
 
-    ``watches`` says that something it rests on may be invalidated by other processes, of which it has to `hear`; and
     ``mark`` is from when it began, for the tags that are computed from its result; empty if it proves nothing.
     """
 
@@ -70,10 +65,8 @@ class Lease:
         "below",
         "chained",
         "clean",
-        "deadline",
         "joinable",
         "key",
-        "keyspace",
         "mark",
         "names",
         "parent",
@@ -81,10 +74,8 @@ class Lease:
         "state",
         "successor",
         "suspects",
-        "tags",
         "tracked",
         "undecided_in",
-        "watches",
     )
 
     def __init__(
@@ -97,7 +88,7 @@ class Lease:
         *,
         parent: Lease | None = None,
     ) -> None:
-        self.keyspace = keyspace
+        super().__init__(keyspace, reads=tracked)
         self.key = key
         self.names = names
         self.undecided_in = undecided_in
@@ -107,15 +98,12 @@ class Lease:
         self.clean = True
         self.joinable = False
         self.chained = False
-        self.deadline = math.inf
         self.above: dict[object, Lease] = {}
         self.below: set[Lease] = set()
         self.mark = b""
-        self.watches = False
         self.predecessor: Lease | None = None
         self.successor: Lease | None = None
         self.suspects: set[Hashable] = set()
-        self.tags: set[Tag] = set()
 
     # -- its life ----------------------------------------------------------------------------------------------
 
@@ -218,10 +206,7 @@ class Lease:
             return
         self.state = DONE
         running.discard(self)
-        if self.tags:
-            for tag in self.tags:
-                tag.readers.discard(self)
-            self.tags = set()
+        self.stop_reading()
         if self.undecided_in is not None:
             self.undecided_in.undecided.discard(self)
         # Contexts that outlive the load must not keep those who waited for it.
@@ -234,72 +219,6 @@ class Lease:
         self.parent = None
         if self.successor is not None:
             self._unchain()
-
-    # -- what it rests on --------------------------------------------------------------------------------------
-
-    def rest_on(
-        self, tags: Iterable[Tag], deadline: float = math.inf, clock: Callable[[], float] | None = None
-    ) -> None:
-        """The load has read something that rests on ``tags`` and is good up to ``deadline`` on ``clock``."""
-        if self.state == DONE or not self.tracked:
-            return
-        for tag in tags:
-            self._rest_on(tag)
-        if deadline != math.inf:
-            if clock is not None and clock is not self.keyspace.clock:
-                deadline = self.keyspace.clock() + (deadline - clock())
-            self.deadline = min(self.deadline, deadline)
-        if len(self.tags) > MANY:
-            self._coarsen()
-
-    def adopt(self, tags: Iterable[Tag]) -> None:
-        """The result is one of before, which rests on these."""
-        for tag in tags:
-            self._rest_on(tag)
-        if len(self.tags) > MANY:
-            self._coarsen()
-
-    def rest_on_key(self, domain: Domain, key: Hashable) -> None:
-        """The load is about to read ``key`` of another cache: from here on its invalidation counts."""
-        if self.state == DONE or not self.tracked:
-            return
-        self.rest_on((domain.tag(key), domain.tag(ALL)))
-        if domain.windows_on(key) or domain.is_changing_elsewhere(key):
-            self.spoil()
-
-    def rest_on_entry(self, entry: Entry, clock: Callable[[], float]) -> None:
-        """The load has read a stored value."""
-        self.rest_on(() if entry.guard is None else entry.guard.tags, entry.exp, clock)
-
-    def rests_on(self, tag: Tag) -> bool:
-        """Whether its invalidation is heard of."""
-        return tag in self.tags or tag.home.known(ANY) in self.tags
-
-    def _rest_on(self, tag: Tag) -> None:
-        if self.rests_on(tag):
-            return
-        self.tags.add(tag)
-        tag.readers.add(self)
-        if tag.slot:
-            self.watches = True
-        if tag.dead:
-            self.dirty()
-
-    def _coarsen(self) -> None:
-        """In every domain of which it has read many names, rest on anything in it instead of on each."""
-        names_of: dict[Domain, list[Tag]] = {}
-        for tag in self.tags:
-            names_of.setdefault(tag.home, []).append(tag)
-        for domain, tags in names_of.items():
-            if len(tags) * 4 >= MANY or len(tags) * len(names_of) >= MANY:
-                anything = domain.tag(ANY)
-                for tag in tags:
-                    self.tags.discard(tag)
-                    tag.readers.discard(self)
-                self.tags.add(anything)
-                anything.readers.add(self)
-                if any(tag.is_dead() for tag in tags):
-                    self.dirty()
 
     def hand_up(self, exp: float) -> None:
         """The loads that wait for this one rest on what it rests on, and are good no longer than ``exp``."""

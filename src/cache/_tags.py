@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cache._domain import Domain
-    from cache._lease import Lease
+    from cache._reader import Reader
     from cache._share import Share
 
 
@@ -48,13 +48,13 @@ class Tag:
         self.home = home
         self.name = name
         self.dead = False
-        self.readers: set[Lease] = set()
+        self.readers: set[Reader] = set()
 
     def kill(self) -> None:
         self.dead = True
         epoch.now = object()
-        for lease in tuple(self.readers):
-            lease.dirty()
+        for reader in tuple(self.readers):
+            reader.dirty()
 
     def is_dead(self) -> bool:
         """Whether it was invalidated, here or elsewhere."""

@@ -6,8 +6,9 @@ import pytest
 
 from cache._entry import NEVER, Entry
 from cache._key import ALL
-from cache._lease import MANY, Lease
+from cache._lease import Lease
 from cache._namespace import Namespace
+from cache._reader import MANY
 from cache._shards import Contents
 from cache._share import Share
 from cache._step import step
