@@ -2,32 +2,17 @@
 
 CPython binds the arguments, so that ``f(1)`` and ``f(uid=1)`` reach one key for nothing, and what a function does not
 use has no line in it. Everything that is not a hit is elsewhere, which keeps this function's frame small. The
-technique is that of `dataclasses`. `f.__code__.co_filename` is known to `linecache`, so debuggers and
-`inspect.getsource` show the source.
-
-To compile is most of what it costs to decorate a function. So signatures that differ in nothing but names are compiled
-once, with placeholders, and the names are put into the code afterwards.
+technique is that of `dataclasses`.
 """
 
 from __future__ import annotations
 
 import inspect
-import linecache
-import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from inspect import Parameter
-from types import CodeType
-from typing import Any, NamedTuple
-
-from cache._rename import renamed
 
 #: Names that the generated functions close over start with this and as many more underscores as it takes.
 PREFIX = "_c_"
-
-#: What stands for the name of a parameter in what is compiled, alone or after the name of its default.
-_PLACEHOLDER = re.compile(r"(?<![A-Za-z0-9])p(\d+)\b")
 
 #: How parameters are passed on.
 _CALLED: dict[int, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
@@ -73,7 +58,15 @@ class Shape:
         )
 
 
-def _signature(shape: Shape, *, switch: bool) -> str:
+def parameters_of(signature: inspect.Signature) -> tuple[tuple[str, int, bool], ...]:
+    """Name, kind, and whether there is a default."""
+    return tuple(
+        (name, int(parameter.kind), parameter.default is not Parameter.empty)
+        for name, parameter in signature.parameters.items()
+    )
+
+
+def parameter_list(shape: Shape, *, switch: bool) -> str:
     """The parameter list; with ``switch``, with ``use_cache`` in it."""
     parts: list[str] = []
     kinds = [kind for _, kind, _ in shape.parameters]
@@ -169,10 +162,10 @@ def source_of(shape: Shape) -> str:
     ]  # fmt: skip
     defaults = [f"default_{name}" for name, _, has_default in shape.parameters if has_default]
     bound = ", ".join(f"{name!r}: {name}" for name, _, _ in shape.parameters)
-    signature = _signature(shape, switch=False)
+    signature = parameter_list(shape, switch=False)
     lines = [f"def {c}factory({', '.join(c + name for name in (*free, *defaults))}):"]
     lines += [
-        f"    async def cached({_signature(shape, switch=True)}):",
+        f"    async def cached({parameter_list(shape, switch=True)}):",
         *_indented(2, _hit(shape)),
         f"        {c}flight, {c}result = {c}slow(use_cache, {_key(shape, f'{c}mint({me})')}, {_arguments(shape)})",
         "        try:",
@@ -249,61 +242,3 @@ def _find(shape: Shape) -> list[str]:
 
 def _indented(levels: int, lines: list[str]) -> list[str]:
     return ["    " * levels + line for line in lines]
-
-
-@cache
-def _compile(shape: Shape) -> CodeType:
-    source, code = _compile_anonymous(shape.anonymous())
-    names = [name for name, _, _ in shape.parameters]
-    source = _PLACEHOLDER.sub(lambda found: names[int(found[1])], source)
-    filename = f"<cached ({_signature(shape, switch=False)}) #{abs(hash(shape)):x}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    default = f"{shape.prefix}default_"
-    named = {f"p{i}": name for i, name in enumerate(names)}
-    return renamed(code, named | {default + old: default + new for old, new in named.items()}, filename)
-
-
-@cache
-def _compile_anonymous(shape: Shape) -> tuple[str, CodeType]:
-    source = source_of(shape)
-    return source, compile(source, "<cached>", "exec")
-
-
-def code_of_cached(shape: Shape) -> CodeType:
-    """The code of the wrapper alone, for one that was generated for another shape of the same signature."""
-    (factory,) = [part for part in _compile(shape).co_consts if isinstance(part, CodeType)]
-    (code,) = [part for part in factory.co_consts if isinstance(part, CodeType) and part.co_name == "cached"]
-    return code
-
-
-class Generated(NamedTuple):
-    """What is generated for one signature; ``rebind`` tells it of another dict."""
-
-    cached: Callable[..., Any]
-    key: Callable[..., Any]
-    peek: Callable[..., Any]
-    bound: Callable[..., dict[str, Any]]
-    rebind: Callable[[dict[Any, Any]], None]
-
-
-def generate(
-    shape: Shape, names: Mapping[str, Any], defaults: Mapping[str, Any], globals_: dict[str, Any]
-) -> Generated:
-    """The functions of this shape, in the globals of the function itself.
-
-    The names that they use come from a closure: nothing of the user's module is shadowed, and nothing put into it.
-    """
-    local: dict[str, Any] = {}
-    exec(_compile(shape), globals_, local)  # noqa: S102 - the source is made of names of parameters alone
-    factory = local[f"{shape.prefix}factory"]
-    closed_over = {shape.prefix + name: value for name, value in names.items()}
-    closed_over |= {f"{shape.prefix}default_{name}": value for name, value in defaults.items()}
-    return Generated(*factory(**closed_over))
-
-
-def parameters_of(signature: inspect.Signature) -> tuple[tuple[str, int, bool], ...]:
-    """Name, kind, and whether there is a default."""
-    return tuple(
-        (name, int(parameter.kind), parameter.default is not Parameter.empty)
-        for name, parameter in signature.parameters.items()
-    )

@@ -15,10 +15,11 @@ from cache._applied import Applied
 from cache._arguments import check_callable, check_tags, shown
 from cache._cache import AsyncCache
 from cache._calls import Calls
-from cache._codegen import Shape, code_of_cached, generate, parameters_of
+from cache._codegen import Shape, parameters_of
 from cache._domain import Names
 from cache._entry import Entry
 from cache._flight import Arguments, Flight, Recipe
+from cache._generated import code_of_cached, generate
 from cache._key import ALL, UNHASHABLE, WILDCARD
 from cache._lease import frame, running
 from cache._loads import leave

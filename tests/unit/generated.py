@@ -9,8 +9,9 @@ from collections.abc import Callable
 from inspect import Parameter
 from typing import Any
 
-from cache._codegen import Generated, Shape, generate, parameters_of, source_of
+from cache._codegen import Shape, parameters_of, source_of
 from cache._entry import NEVER, Entry, make_entry
+from cache._generated import Generated, generate
 from cache._tags import epoch
 from cache.testing import FakeClock
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import traceback
 from types import CoroutineType
 from typing import Any
@@ -230,19 +229,3 @@ def test_an_instance_a_key_function_and_loose_keywords_have_lines_only_where_the
     assert "instances" in hit_of(shape_of(Instance.method, instance="self"))
     assert "make_key" in hit_of(shape_of(two, custom=True))
     assert "sorted" in hit_of(shape_of(stars))
-
-
-def test_debuggers_are_shown_the_source() -> None:
-    cached = World(every).generated.cached
-    assert inspect.getsource(cached).strip().startswith("async def cached(a, /, b, c=")
-
-
-def test_nothing_is_put_into_the_users_module() -> None:
-    assert World(every, track=True, typed=True).globals.keys() == {"__builtins__"}
-
-
-async def test_functions_of_one_shape_share_nothing_but_their_code() -> None:
-    first, second = World(two), World(two)
-    assert first.generated.cached.__code__ is second.generated.cached.__code__
-    first.hold("a", 1)
-    assert await second.call(1) == ("slow", True, (1, 7), {})

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from cache import AsyncCache, _codegen, cached
+from cache import AsyncCache, _codegen, _generated, cached
 from tests.races.machine import Machine
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -295,7 +295,7 @@ async def test_one_statement_more_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
         return after
 
     plain, hit = cached()(load), _codegen._hit
-    monkeypatch.setattr(_codegen, "_compile_anonymous", _codegen._compile_anonymous.__wrapped__)
+    monkeypatch.setattr(_generated, "_compile_anonymous", _generated._compile_anonymous.__wrapped__)
     monkeypatch.setattr(_codegen, "_hit", lambda shape: [f"{shape.prefix}store", *hit(shape)])
     slower = cached()(load_slower)
     assert await instructions_of(lambda: slower(1)) > await instructions_of(lambda: plain(1))
