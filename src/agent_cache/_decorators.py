@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from inspect import Signature
 from types import NoneType, UnionType
@@ -19,15 +17,12 @@ from agent_cache._outcome import copier
 from agent_cache._reading import Reading
 from agent_cache._resources import Resource, resources_of
 from agent_cache._tags import tags_of
+from agent_cache._wrapped import READS, WRITES, check_not_cached, reading_of, wrapped
 from agent_cache._writing import KeyFn, Writing
 from cache import DEFAULT, AsyncCache, Bus, Tier, cached, shared_name
 from cache.codec import Codec, returned
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-#: The attributes by which wrapped tools are known.
-READS = "__agent_cache_reads__"
-WRITES = "__agent_cache_writes__"
 
 
 def AgentCache(  # noqa: N802 - it reads as the class that it could be
@@ -104,7 +99,7 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
 
     def decorate(tool: F) -> F:
         check_tool(tool, "AgentCache")
-        _check_not_cached(tool)
+        check_not_cached(tool)
         binding = Binding(tool, vary=vary, ignore=ignored, key=key)
         called = name or binding.name
         names = _check_resources(resources, binding, called, ignored)
@@ -136,7 +131,7 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
             tags_of=tags_of(tags, names, called),
             may_be_none=_may_be_none(binding.signature),
         )
-        return _wrapped(tool, binding.signature, reading, READS)
+        return wrapped(tool, binding.signature, reading, READS)
 
     return decorate
 
@@ -227,60 +222,9 @@ def AgentCacheInvalidator(  # noqa: N802 - it reads as the class that it could b
             may_be_none=_may_be_none(binding.signature),
             reads_itself=reading is not None,
         )
-        return _wrapped(tool, binding.signature, writing, WRITES)
+        return wrapped(tool, binding.signature, writing, WRITES)
 
     return decorate
-
-
-def reading_of(tool: object) -> Reading | None:
-    """What a decorated tool reads by, if it does."""
-    found = getattr(tool, READS, None)
-    return found if isinstance(found, Reading) else None
-
-
-def _wrapped(tool: F, signature: Signature, through: Reading | Writing, mark: str) -> F:
-    """A function of the same kind and the same signature that goes ``through`` the cache."""
-    wrapper: Any
-    if inspect.isasyncgenfunction(tool):
-
-        @functools.wraps(tool)
-        async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            async with through.passing_async(args, kwargs), aclosing(tool(*args, **kwargs)) as items:
-                async for item in items:
-                    yield item
-
-        wrapper = stream
-    elif inspect.isgeneratorfunction(tool):
-
-        @functools.wraps(tool)
-        def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with through.passing(args, kwargs):
-                return (yield from tool(*args, **kwargs))
-
-        wrapper = generate
-    elif inspect.iscoroutinefunction(tool):
-
-        @functools.wraps(tool)
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return await through.call(args, kwargs, tool)
-
-        wrapper = call
-    else:
-
-        @functools.wraps(tool)
-        def call_blocking(*args: Any, **kwargs: Any) -> Any:
-            return through.call_blocking(args, kwargs, tool)
-
-        wrapper = call_blocking
-    # Some frameworks evaluate annotations in the globals of the wrapper, others rewrite its signature in place.
-    wrapper.__signature__ = signature
-    wrapper.__annotations__ = {
-        **{p.name: p.annotation for p in signature.parameters.values() if p.annotation is not p.empty},
-        **({} if signature.return_annotation is signature.empty else {"return": signature.return_annotation}),
-    }
-    setattr(wrapper, mark, through)
-    wrapped: F = wrapper
-    return wrapped
 
 
 def _check_scope(scope: object) -> None:
@@ -291,17 +235,6 @@ def _check_scope(scope: object) -> None:
 def _check_name(name: object) -> None:
     if name is not None and (not isinstance(name, str) or not name):
         raise TypeError(f"name={name!r}: pass what the tool is called in metrics, such as 'get_cart', or leave it out")
-
-
-def _check_not_cached(tool: Any) -> None:
-    called = getattr(tool, "__name__", repr(tool))
-    if getattr(tool, READS, None) is not None or isinstance(getattr(tool, "cache", None), AsyncCache):
-        raise TypeError(f"{called} is cached already: one cache is enough, another would hide its invalidation")
-    if getattr(tool, WRITES, None) is not None:
-        raise TypeError(
-            f"{called} writes: cached above @AgentCacheInvalidator, a hit would leave the write out. Put "
-            f"@AgentCacheInvalidator above @AgentCache"
-        )
 
 
 def _check_resources(

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agent_cache._decorators import reading_of
 from agent_cache._notes import Execution, last_write
 from agent_cache._read_call import ReadCall
+from agent_cache._wrapped import reading_of
 
 
 def explain(tool: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
