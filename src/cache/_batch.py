@@ -15,10 +15,11 @@ from typing import Any
 
 from cache._backing import Backing
 from cache._domain import Names
-from cache._flight import Flight, Recipe
+from cache._flight import Flight
 from cache._key import ALL
 from cache._lease import DONE, Lease
 from cache._loads import Loads
+from cache._recipe import Recipe
 from cache._step import for_each, step
 
 BatchLoader = Callable[[list[Any]], Any]
@@ -83,28 +84,6 @@ class Batches:
         batch.take(flight)
 
 
-class KeyRecipe(Recipe):
-    """How one key is loaded by ``loader``: with others, or, for a caller who may share no batch, alone."""
-
-    __slots__ = ("batches", "loader")
-
-    def __init__(
-        self,
-        batches: Batches,
-        loader: BatchLoader,
-        key: Hashable,
-        ttl_of: Callable[[Any], float | None],
-        names: Names,
-    ) -> None:
-        Recipe.__init__(self, partial(load_one, loader, key), ttl_of, names)
-        self.batches = batches
-        self.loader = loader
-
-    def flight(self, loads: Loads, key: Hashable, loop: asyncio.AbstractEventLoop, anew: bool) -> KeyFlight:
-        """As `Recipe.flight`, in a batch."""
-        return KeyFlight(loads, key, self, loop, anew)
-
-
 class KeyFlight(Flight):
     """The flight of one key of a batch: it has no task, the batch has."""
 
@@ -139,6 +118,26 @@ class KeyFlight(Flight):
             self.batches.collect(self)
         elif self.batch is not None:
             self.batch.forget(self)
+
+
+class KeyRecipe(Recipe):
+    """How one key is loaded by ``loader``: with others, or, for a caller who may share no batch, alone."""
+
+    kind = KeyFlight
+
+    __slots__ = ("batches", "loader")
+
+    def __init__(
+        self,
+        batches: Batches,
+        loader: BatchLoader,
+        key: Hashable,
+        ttl_of: Callable[[Any], float | None],
+        names: Names,
+    ) -> None:
+        Recipe.__init__(self, partial(load_one, loader, key), ttl_of, names)
+        self.batches = batches
+        self.loader = loader
 
 
 class Batch(Flight):

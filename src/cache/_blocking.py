@@ -16,10 +16,11 @@ from typing import Any, cast
 
 from cache._arguments import shown
 from cache._entry import Entry, Failure
-from cache._flight import NO_ARGUMENTS, Flight, Recipe
+from cache._flight import Flight
 from cache._key import Sentinel
 from cache._lease import DONE, RUNNING, current_frame, frame
 from cache._loads import Loads, switch
+from cache._recipe import NO_ARGUMENTS, Recipe
 from cache._step import step
 from cache._store import Store
 from cache._window import enclosing
@@ -149,13 +150,11 @@ class ThreadFlight(Flight):
 
 
 class ThreadRecipe(Recipe):
-    """How a key is loaded in a thread."""
+    """How a key is loaded in the thread of whoever waits first."""
+
+    kind = ThreadFlight
 
     __slots__ = ()
-
-    def flight(self, loads: Loads, key: Hashable, loop: asyncio.AbstractEventLoop, anew: bool) -> ThreadFlight:
-        """As `Recipe.flight`, in the thread of whoever waits first."""
-        return ThreadFlight(loads, key, self, loop, anew)
 
 
 def load_plainly(load: Callable[[], Any]) -> Any:

@@ -35,7 +35,6 @@ from cache._bus import Bus
 from cache._change import Telling, change, cover
 from cache._domain import Names
 from cache._entry import Entry, Failure
-from cache._flight import Recipe
 from cache._key import ALL
 from cache._lease import current_frame, running
 from cache._loads import Loads, leave, switch
@@ -44,6 +43,7 @@ from cache._mutation import Linger, Mutating, check_linger
 from cache._namespace import named_namespace
 from cache._policy import LRU, Policy
 from cache._preloading import preload
+from cache._recipe import Recipe
 from cache._reclaim import reclaim
 from cache._s3fifo import S3FIFO
 from cache._share import check_told

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable
 from contextvars import Context, copy_context
 from inspect import isawaitable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from cache._arguments import shown
-from cache._domain import Names
 from cache._eager import start_task
 from cache._entry import Failure
 from cache._lease import DONE, Lease, frame
-from cache._namespace import Namespace
+from cache._recipe import NO_ARGUMENTS, Recipe
 from cache._step import step
 from cache._tier import Moment
 from cache.errors import LoadCancelled
@@ -30,43 +29,6 @@ if TYPE_CHECKING:
     from cache._loads import Loads
 
 logger = logging.getLogger("cache")
-
-
-#: The arguments of a call.
-Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
-NO_ARGUMENTS: Arguments = ((), {})
-
-
-class Recipe:
-    """How a key is loaded, ``load(*args, **kwargs)`` with the arguments of the call, and what becomes of the result.
-
-    ``names`` are the tags known before the load; those that ``tags_of`` computes from the result belong to
-    ``undecided_in``. ``ttl_of`` gives the seconds to keep the result, None for ever.
-    """
-
-    __slots__ = ("load", "names", "tags_of", "ttl_of", "undecided_in")
-
-    def __init__(
-        self,
-        load: Callable[..., Any],
-        ttl_of: Callable[[Any], float | None],
-        names: Names = (),
-        undecided_in: Namespace | None = None,
-        tags_of: Callable[[Any], Iterable[str]] | None = None,
-    ) -> None:
-        self.load = load
-        self.ttl_of = ttl_of
-        self.names = names
-        self.undecided_in = undecided_in
-        self.tags_of = tags_of
-
-    def flight(self, loads: Loads, key: Hashable, loop: asyncio.AbstractEventLoop, anew: bool) -> Flight:
-        """A load of ``key`` by this."""
-        return Flight(loads, key, self, loop, anew)
-
-    def judge(self, value: Any) -> tuple[float | None, tuple[str, ...]]:
-        """The seconds to keep a result, and the tags computed from it."""
-        return self.ttl_of(value), () if self.tags_of is None else tuple(self.tags_of(value))
 
 
 _SPENT = Recipe(lambda: None, lambda _: None)

@@ -13,8 +13,9 @@ from typing import Any
 from cache._arguments import shown
 from cache._backing import Backing
 from cache._entry import Entry
-from cache._flight import NO_ARGUMENTS, Arguments, Flight, Recipe, refuse
+from cache._flight import Flight, refuse
 from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
+from cache._recipe import NO_ARGUMENTS, Arguments, Recipe
 from cache._step import step
 from cache._store import Store
 from cache._tags import epoch
@@ -188,7 +189,8 @@ class Loads:
             self.store.coalesced += 1
             current.anew = current.anew or anew
             return current, current.admit(reader)
-        flight = recipe_of(key, arguments).flight(self, key, loop, anew)
+        recipe = recipe_of(key, arguments)
+        flight = (recipe.kind or Flight)(self, key, recipe, loop, anew)
         flight.arguments = arguments
         future = flight.admit(reader)  # before it begins: what spoils it from the start spoils the reader
         if anew:

@@ -18,11 +18,12 @@ from cache._calls import Calls
 from cache._codegen import Shape, parameters_of
 from cache._domain import Names
 from cache._entry import Entry
-from cache._flight import Arguments, Flight, Recipe
+from cache._flight import Flight
 from cache._generated import code_of_cached, generate
 from cache._key import ALL, UNHASHABLE, WILDCARD
 from cache._lease import frame, running
 from cache._loads import leave
+from cache._recipe import Arguments, Recipe
 from cache._shards import Contents, Shards
 from cache._shared_names import shared_name
 from cache._stable import stable_key

@@ -10,8 +10,9 @@ import pytest
 
 from cache import AsyncCache, LoadCancelled
 from cache._blocking import FLY, Seat, ThreadFlight, Threads, company, load_plainly
-from cache._flight import _NOWHERE, Recipe, refuse
+from cache._flight import _NOWHERE, refuse
 from cache._lease import DONE, QUEUED, RUNNING, frame, running
+from cache._recipe import Recipe
 from cache._step import step
 from tests.spec.steering import metric
 from tests.spec.threads import Crowd, HeldLoader, a_crowd
