@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import math
-import platform
 import shutil
-import sqlite3
 import sys
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, get_args
@@ -20,20 +15,21 @@ import pydantic_ai
 
 import examples.agent_shop
 from agent_cache import AgentCacheSession
+from examples import command
 from examples.agent_shop import naive, ours, report, seed, uncached
 from examples.agent_shop.circles import go_round
 from examples.agent_shop.database import DELAYS
 from examples.agent_shop.workload import HABITS, Length, Variant, measure
+from examples.display import progress
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from examples.agent_shop.figures import Circles, Figures
 
 WITHOUT: Final = Variant(uncached.tools_of)
 OURS: Final = Variant(ours.tools_of, partial(AgentCacheSession, loop_detection=True))
-INTERRUPTED: Final = 130
-"""The exit status of a command that was ended with Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None, ours: Variant = OURS) -> int:
@@ -50,10 +46,10 @@ def main(arguments: Sequence[str] | None = None, ours: Variant = OURS) -> int:
             passes, circles = asyncio.run(_run(variants, Path(folder), options))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return command.INTERRUPTED
     verdict = report.Verdict.on(passes["handmade cache"], options.handmade, passes["agent_cache"], circles)
     if options.json:
-        setting = {"config": _config(options), "versions": _versions()}
+        setting = {"config": _config(options), "versions": command.versions("pydantic-ai-slim")}
         print(report.as_json(setting, passes, circles, verdict, options.price))
     else:
         report.show(passes, circles, verdict, options.price)
@@ -70,7 +66,7 @@ async def _run(
     for name, variant in variants.items():
         path = folder / f"pass-{len(passes)}.sqlite"
         shutil.copyfile(opening, path)
-        with report.progress(name) as show:
+        with progress(name) as show:
             length = Length(options.seconds, number)
             passes[name] = await measure(variant, path, options.seed, length, show)
         # As many conversations as the first pass has had time for, each of the others has, in whatever time.
@@ -79,16 +75,14 @@ async def _run(
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m examples.agent_shop", description=examples.agent_shop.__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
-    parser.add_argument(
-        "--seconds",
-        type=_positive,
-        default=4.0,
-        help="how long customers begin conversations in the pass without a cache; the others have as many",
+    parser = command.parser(
+        examples.agent_shop,
+        4.0,
+        "how long customers begin conversations in the pass without a cache; the others have as many",
     )
-    parser.add_argument("--seed", type=int, default=1, help="what all chance is drawn from")
-    parser.add_argument("--price", type=_positive, default=0.001, help="what one execution of a tool costs, in USD")
+    parser.add_argument(
+        "--price", type=command.positive, default=0.001, help="what one execution of a tool costs, in USD"
+    )
     parser.add_argument(
         "--handmade",
         choices=get_args(naive.Placement),
@@ -98,28 +92,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise argparse.ArgumentTypeError(f"must be a positive number, not {text!r}")
-    return number
-
-
 def _config(options: argparse.Namespace) -> dict[str, object]:
     chosen = {name: getattr(options, name) for name in ("seconds", "seed", "price", "handmade")}
     return {**chosen, "habits": asdict(HABITS), "simulated": asdict(DELAYS)}
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "async-cache": version("async-cache"),
-        "pydantic-ai-slim": version("pydantic-ai-slim"),
-    }
 
 
 if __name__ == "__main__":

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from examples import display
 from examples.agent_shop.database import DELAYS
-from examples.catalogue.report import count, duration, is_plain, progress
+from examples.display import count, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from examples.agent_shop.figures import Circles, Figures
     from examples.agent_shop.naive import Placement
 
-__all__ = ["Verdict", "as_json", "progress", "show"]
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the passes have shown, and whether it is what they were meant to show."""
-
-    passed: bool
-    sentence: str
+class Verdict(display.Verdict):
+    """What it takes to have shown something."""
 
     @classmethod
     def on(cls, handmade: Figures, placement: Placement, ours: Figures, circles: Circles) -> Verdict:
@@ -58,24 +48,13 @@ class Verdict:
 def show(passes: Mapping[str, Figures], circles: Circles, verdict: Verdict, price: float) -> None:
     """Print the figures of all passes side by side, what came of the circles, and the verdict."""
     spent = next(iter(passes.values())).cost(price)
-    rows = {name: _cells(figures, price, spent) for name, figures in passes.items()}
-    labels = list(next(iter(rows.values())))
-    if is_plain(sys.stdout):
-        print(_line("", rows))
-        for label in labels:
-            print(_line(label, [cells[label] for cells in rows.values()]))
-        print(f"\n{_SETTING}\n\n{_told(circles)}\n\n{verdict.sentence}")
-        return
-    table = Table("", *rows, title="The same customers, the same wishes, the same scripts", caption=_SETTING)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for label in labels:
-        table.add_row(label, *(_text(label, cells[label]) for cells in rows.values()))
-    console = Console()
-    console.print(table)
-    console.print(_told(circles), highlight=False)
-    console.print()
-    console.print(verdict.sentence, style="green" if verdict.passed else "bold red", highlight=False)
+    display.show(
+        "The same customers, the same wishes, the same scripts",
+        {name: _cells(figures, price, spent) for name, figures in passes.items()},
+        verdict,
+        should_be_zero={"stale answers", "answers that never were so"},
+        notes=(_SETTING, _told(circles)),
+    )
 
 
 def as_json(
@@ -160,12 +139,3 @@ def _findings(figures: Figures) -> str:
     if figures.stopped:
         findings.append(f"{count(figures.stopped, 'conversation')} stopped as if going round in circles")
     return "; ".join(findings)
-
-
-def _line(label: str, cells: Iterable[str]) -> str:
-    return f"{label:<28}" + "".join(f"{cell:>18}" for cell in cells)
-
-
-def _text(label: str, cell: str) -> Text:
-    is_verdict = label in {"stale answers", "answers that never were so"}
-    return Text(cell, style=("green" if cell == "0" else "bold red") if is_verdict else "")

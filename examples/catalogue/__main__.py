@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import math
-import platform
 import shutil
-import sqlite3
 import sys
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, get_args
 
 import examples.catalogue
+from examples import command
 from examples.catalogue import report, seed
 from examples.catalogue.naive import NaiveCatalogue, Placement
 from examples.catalogue.ours import CachedCatalogue
 from examples.catalogue.workload import HABITS, measure
+from examples.display import timed_progress
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     from examples.catalogue.shop import Catalogue, Shop
     from examples.catalogue.workload import Figures
-
-PROGRESS_STEPS = 40
-INTERRUPTED = 130
-"""The exit status of a command that was ended with Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None, ours: Callable[[Shop], Catalogue] = CachedCatalogue) -> int:
@@ -46,10 +40,10 @@ def main(arguments: Sequence[str] | None = None, ours: Callable[[Shop], Catalogu
             passes = asyncio.run(_run(catalogues, Path(folder), options.seconds, options.seed))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return command.INTERRUPTED
     verdict = report.Verdict.on(passes["handmade cache"], options.handmade, passes["async-cache"])
     if options.json:
-        print(report.as_json(_config(options), _versions(), passes, verdict))
+        print(report.as_json(_config(options), command.versions(), passes, verdict))
     else:
         report.show(passes, verdict)
     return 0 if verdict.passed else 1
@@ -64,27 +58,13 @@ async def _run(
     for number, (name, catalogue_of) in enumerate(catalogues.items()):
         path = folder / f"pass-{number}.sqlite"
         shutil.copyfile(opening, path)
-        with report.progress(name) as show:
-            clock = asyncio.create_task(_tell_time(show, seconds), name="progress")
-            try:
-                passes[name] = await measure(catalogue_of, path, seconds, seed_number)
-            finally:
-                clock.cancel()
+        async with timed_progress(name, seconds):
+            passes[name] = await measure(catalogue_of, path, seconds, seed_number)
     return passes
 
 
-async def _tell_time(show: Callable[[float], None], seconds: float) -> None:
-    for step in range(PROGRESS_STEPS):
-        show(step / PROGRESS_STEPS)
-        await asyncio.sleep(seconds / PROGRESS_STEPS)
-    show(1.0)
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m examples.catalogue", description=examples.catalogue.__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
-    parser.add_argument("--seconds", type=_seconds, default=4.0, help="how long each of the three passes takes")
-    parser.add_argument("--seed", type=int, default=1, help="what all chance is drawn from")
+    parser = command.parser(examples.catalogue, 4.0, "how long each of the three passes takes")
     parser.add_argument(
         "--handmade",
         choices=get_args(Placement),
@@ -94,27 +74,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, not {text!r}")
-    return seconds
-
-
 def _config(options: argparse.Namespace) -> dict[str, object]:
     chosen = {"seconds": options.seconds, "seed": options.seed, "handmade": options.handmade}
     return {**chosen, "rows": seed.ROWS, "habits": asdict(HABITS)}
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "async-cache": version("async-cache"),
-    }
 
 
 if __name__ == "__main__":

@@ -1,32 +1,23 @@
-"""What is shown: progress while it works, then a table or a JSON document, and a verdict in plain words."""
+"""What is shown: a table or a JSON document, and a verdict in plain words."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+from examples import display
+from examples.display import count, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from examples.catalogue.naive import Placement
     from examples.catalogue.workload import Figures
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the passes have shown, and whether it is what they were meant to show."""
-
-    passed: bool
-    sentence: str
+class Verdict(display.Verdict):
+    """What it takes to have shown something."""
 
     @classmethod
     def on(cls, handmade: Figures, placement: Placement, ours: Figures) -> Verdict:
@@ -47,43 +38,14 @@ class Verdict:
         )
 
 
-def is_plain(stream: TextIO) -> bool:
-    """Whether the stream wants lines without colour or movement: no terminal, or NO_COLOR, or CI."""
-    return not stream.isatty() or bool(os.environ.get("NO_COLOR")) or bool(os.environ.get("CI"))
-
-
-@contextmanager
-def progress(title: str) -> Iterator[Callable[[float], None]]:
-    """Show on standard error how far a pass has got; yields what is to be told the share that is done."""
-    if is_plain(sys.stderr):
-        print(f"{title} ...", file=sys.stderr, flush=True)
-        yield lambda _: None
-        return
-    columns = (TextColumn("{task.description:<16}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
-        task = bar.add_task(title, total=1.0)
-        yield lambda share: bar.update(task, completed=share, refresh=True)
-
-
 def show(passes: Mapping[str, Figures], verdict: Verdict) -> None:
     """Print the figures of all passes side by side, and the verdict."""
-    rows = {name: _cells(figures) for name, figures in passes.items()}
-    labels = list(next(iter(rows.values())))
-    if is_plain(sys.stdout):
-        print(_line("", rows))
-        for label in labels:
-            print(_line(label, [cells[label] for cells in rows.values()]))
-        print()
-        print(verdict.sentence)
-        return
-    table = Table("", *rows, title="The same people, the same products, the same writes")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for label in labels:
-        table.add_row(label, *(_text(label, cells[label]) for cells in rows.values()))
-    console = Console()
-    console.print(table)
-    console.print(verdict.sentence, style="green" if verdict.passed else "bold red", highlight=False)
+    display.show(
+        "The same people, the same products, the same writes",
+        {name: _cells(figures) for name, figures in passes.items()},
+        verdict,
+        should_be_zero={"stale reads", "reads of what never was", "pages wrong for good"},
+    )
 
 
 def as_json(
@@ -127,25 +89,3 @@ def _findings(figures: Figures) -> str:
     if figures.stuck:
         findings.append(f"{count(figures.stuck, 'page')} still wrong after all writing had ended")
     return "; ".join(findings)
-
-
-def count(number: int, noun: str) -> str:
-    """How many there are, in words."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def duration(seconds: float) -> str:
-    """A time, in the unit that it is read best in."""
-    if seconds >= 1:
-        return f"{seconds:.1f} s"
-    milliseconds = seconds * 1e3
-    return f"{milliseconds:.1f} ms" if milliseconds >= 1 else f"{milliseconds * 1e3:.0f} µs"
-
-
-def _line(label: str, cells: Iterable[str]) -> str:
-    return f"{label:<26}" + "".join(f"{cell:>18}" for cell in cells)
-
-
-def _text(label: str, cell: str) -> Text:
-    is_verdict = label in {"stale reads", "reads of what never was", "pages wrong for good"}
-    return Text(cell, style=("green" if cell == "0" else "bold red") if is_verdict else "")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import math
-import platform
 import secrets
 import shutil
 import sqlite3
 import sys
 from contextlib import closing
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import examples.workers
+from examples import command
 from examples.catalogue import seed
+from examples.display import timed_progress
 from examples.workers import report
 from examples.workers.crew import WorkerFailed
 from examples.workers.figures import measure
@@ -26,14 +24,12 @@ from examples.workers.log import JOURNAL
 from examples.workers.worker import SHARE, WORKERS, Sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import argparse
+    from collections.abc import Sequence
 
     from examples.workers.figures import Figures
 
 MEMORY: Final = "/dev/shm"  # noqa: S108  # where a file is in memory; what is made there is a folder of its own
-PROGRESS_STEPS: Final = 40
-INTERRUPTED: Final = 130
-"""The exit status of a command that was ended with Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             passes = asyncio.run(_run(Path(folder), bus, options.seconds, options.seed))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return command.INTERRUPTED
     except WorkerFailed as failed:
         print(failed, file=sys.stderr)
         return 1
     verdict = report.Verdict.on(*passes.values())
     if options.json:
-        print(report.as_json(_config(options), _versions(), passes, verdict))
+        print(report.as_json(_config(options), command.versions(), passes, verdict))
     else:
         report.show(passes, verdict)
     return 0 if verdict.passed else 1
@@ -72,51 +68,18 @@ async def _run(folder: Path, bus: str, seconds: float, seed_number: int) -> dict
     for name, sharing in shared.items():
         database = folder / f"pass-{len(passes)}.sqlite"
         shutil.copyfile(opening, database)
-        with report.progress(name) as show:
-            clock = asyncio.create_task(_tell_time(show, seconds), name="progress")
-            try:
-                passes[name] = await measure(database, seconds, seed_number, sharing)
-            finally:
-                clock.cancel()
+        async with timed_progress(name, seconds):
+            passes[name] = await measure(database, seconds, seed_number, sharing)
     return passes
 
 
-async def _tell_time(show: Callable[[float], None], seconds: float) -> None:
-    for step in range(PROGRESS_STEPS):
-        show(step / PROGRESS_STEPS)
-        await asyncio.sleep(seconds / PROGRESS_STEPS)
-    show(1.0)
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m examples.workers", description=examples.workers.__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
-    parser.add_argument("--seconds", type=_seconds, default=3.0, help="how long the workers of each pass work")
-    parser.add_argument("--seed", type=int, default=1, help="what all chance is drawn from")
-    return parser.parse_args(arguments)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, not {text!r}")
-    return seconds
+    return command.parser(examples.workers, 3.0, "how long the workers of each pass work").parse_args(arguments)
 
 
 def _config(options: argparse.Namespace) -> dict[str, object]:
     chosen = {"seconds": options.seconds, "seed": options.seed}
     return {**chosen, "workers": WORKERS, "rows": seed.ROWS, "habits": asdict(SHARE)}
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "async-cache": version("async-cache"),
-    }
 
 
 if __name__ == "__main__":

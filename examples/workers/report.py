@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from examples.catalogue.report import count, duration, is_plain, progress
+from examples import display
+from examples.display import count, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from examples.workers.figures import Figures
-
-__all__ = ["Verdict", "as_json", "progress", "show"]
 
 SENSIBLE: Final = 0.1
 """The least hit rate of a cache that is worth having here; a run in which there is less has shown nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the passes have shown, and whether it is what they were meant to show."""
-
-    passed: bool
-    sentence: str
+class Verdict(display.Verdict):
+    """What it takes to have shown something."""
 
     @classmethod
     def on(cls, alone: Figures, bus: Figures, disk: Figures) -> Verdict:
@@ -64,23 +54,12 @@ class Verdict:
 
 def show(passes: Mapping[str, Figures], verdict: Verdict) -> None:
     """Print the figures of all passes side by side, and the verdict."""
-    rows = {name: _cells(figures) for name, figures in passes.items()}
-    labels = list(next(iter(rows.values())))
-    if is_plain(sys.stdout):
-        print(_line("", rows))
-        for label in labels:
-            print(_line(label, [cells[label] for cells in rows.values()]))
-        print()
-        print(verdict.sentence)
-        return
-    table = Table("", *rows, title="One machine, four workers, one database")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for label in labels:
-        table.add_row(label, *(_text(label, cells[label]) for cells in rows.values()))
-    console = Console()
-    console.print(table)
-    console.print(verdict.sentence, style="green" if verdict.passed else "bold red", highlight=False)
+    display.show(
+        "One machine, four workers, one database",
+        {name: _cells(figures) for name, figures in passes.items()},
+        verdict,
+        should_be_zero={"stale reads", "reads of what never was"},
+    )
 
 
 def as_json(
@@ -119,12 +98,3 @@ def _findings(figures: Figures) -> str:
     if figures.dirty:
         findings.append(f"{count(figures.dirty, 'read')} showed a change that was never committed")
     return "; ".join(findings)
-
-
-def _line(label: str, cells: Iterable[str]) -> str:
-    return f"{label:<46}" + "".join(f"{cell:>18}" for cell in cells)
-
-
-def _text(label: str, cell: str) -> Text:
-    is_verdict = label in {"stale reads", "reads of what never was"}
-    return Text(cell, style=("green" if cell == "0" else "bold red") if is_verdict else "")

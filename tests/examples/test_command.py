@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from examples.catalogue.__main__ import INTERRUPTED, main
+from examples.catalogue.__main__ import main
 from examples.catalogue.naive import NaiveCatalogue
+from examples.command import INTERRUPTED
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-W", "error", "-m", "examples.catalogue")
@@ -137,7 +138,7 @@ def test_a_stale_read_of_ours_is_in_the_document(capsys: pytest.CaptureFixture[s
 def test_a_length_that_is_none_is_refused_with_its_value(given: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main((f"--seconds={given}",))
-    assert f"must be a positive number of seconds, not '{given}'" in capsys.readouterr().err
+    assert f"must be a positive number, not '{given}'" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -22,11 +22,12 @@ from pydantic_ai.models.test import TestModel
 from agent_cache import AgentCacheSession
 from cache import mutating
 from examples.agent_shop import naive, ours, shopper, uncached
-from examples.agent_shop.__main__ import INTERRUPTED, main
+from examples.agent_shop.__main__ import main
 from examples.agent_shop.answers import Cart, CartLine, Findings, Found, Offer, Orders, Receipt
 from examples.agent_shop.shop import Shop
 from examples.agent_shop.toolbox import Toolbox, Visit
 from examples.agent_shop.workload import Variant, agent_with
+from examples.command import INTERRUPTED
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-W", "error", "-m", "examples.agent_shop")

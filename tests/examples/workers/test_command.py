@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from examples.catalogue import seed
+from examples.command import INTERRUPTED
 from examples.workers import __main__ as command
 from examples.workers import crew
-from examples.workers.__main__ import INTERRUPTED, main
+from examples.workers.__main__ import main
 from examples.workers.crew import Crew
 from examples.workers.worker import READY, Task
 
@@ -146,7 +147,7 @@ async def test_no_worker_outlives_its_crew(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_length_that_is_none_is_refused_with_its_value(given: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main((f"--seconds={given}",))
-    assert f"must be a positive number of seconds, not '{given}'" in capsys.readouterr().err
+    assert f"must be a positive number, not '{given}'" in capsys.readouterr().err
 
 
 @pytest.fixture
