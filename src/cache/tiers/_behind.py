@@ -8,13 +8,13 @@ whose grounds were invalidated while it waited is refused by the file, for its m
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cache._tier import Address
 from cache.tiers._file_errors import FileBusy
+from cache.tiers._file_lock import lock
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Then
 from cache.tiers._sqlite_entries import SLICE, Entries, Write
@@ -45,7 +45,6 @@ class Waiting:
 
     def reset(self) -> None:
         """Know of nothing, as the child of a process that was forked."""
-        self._lock = threading.Lock()
         self._writes: deque[Write] = deque()
         self._addresses: Counter[Address] = Counter()
         self._size = 0
@@ -60,14 +59,14 @@ class Waiting:
 
     def add(self, write: Write) -> int:
         """Take this as the last; return how many of the oldest had to go for it."""
-        with self._lock:
+        with lock:
             self._writes.append(write)
             self._count(write, 1)
             return self._bound()
 
     def put_back(self, writes: Sequence[Write]) -> int:
         """Take these as the first; return how many of the oldest had to go."""
-        with self._lock:
+        with lock:
             self._writes.extendleft(reversed(writes))
             for write in writes:
                 self._count(write, 1)
@@ -75,7 +74,7 @@ class Waiting:
 
     def take(self) -> list[Write]:
         """The first of them, a batch at most."""
-        with self._lock:
+        with lock:
             writes = [self._writes.popleft() for _ in range(min(BATCH, len(self._writes)))]
             for write in writes:
                 self._count(write, -1)
@@ -83,7 +82,7 @@ class Waiting:
 
     def use(self, addresses: Iterable[Address]) -> int:
         """These were used, in this order; return how many are remembered."""
-        with self._lock:
+        with lock:
             for address in addresses:
                 self._used.pop(address, None)
                 self._used[address] = None
@@ -91,7 +90,7 @@ class Waiting:
 
     def take_used(self) -> list[Address]:
         """What was used since it was last asked for."""
-        with self._lock:
+        with lock:
             used, self._used = self._used, {}
             return list(used)
 
@@ -125,7 +124,6 @@ class Behind:
         self._waiting.reset()
         #: Batches that the thread has been asked to write.
         self._under_way = 0
-        self._lock = threading.Lock()
         #: Whether another process was holding the file when something was to be written.
         self._held_up = False
         #: Whether room is being made, and whether something was written since that began.
@@ -223,7 +221,7 @@ class Behind:
             self._make_room()
 
     def _count(self, one: int) -> None:
-        with self._lock:
+        with lock:
             self._under_way += one
 
 

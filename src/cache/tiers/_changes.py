@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from typing import Any, TypeAlias
 from cache._step import step
 from cache._tier import Address, Covering, Record
 from cache.tiers._file_errors import FileBusy, FileClosed
+from cache.tiers._file_lock import is_mine, lock
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Seat, Then, Waiter
 from cache.tiers._sqlite_entries import Entries
@@ -76,7 +76,6 @@ class Changes:
 
     def forget(self) -> None:
         """Begin with nothing: a process that is forked tells the file itself of what has changed."""
-        self._lock = threading.Lock()
         self._waiting: deque[Change] = deque()
         #: Whether the thread was asked, and has not looked at what waits since.
         self._asked = False
@@ -92,7 +91,8 @@ class Changes:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            if step.is_mine() or self._thread.is_current():  # a finalizer asks, where to wait would never end
+            # A finalizer may ask where to wait would never end.
+            if step.is_mine() or is_mine() or self._thread.is_current():
                 self._ask(what, Unheard(self._path), then)
                 return None
             seat = Seat()
@@ -104,8 +104,10 @@ class Changes:
         return told
 
     def _ask(self, what: What, waiter: Waiter, then: Callable[[], object] | None) -> None:
-        with self._lock:
-            self._waiting.append(Change(what, waiter, time.monotonic() + self._patience, then))
+        change = Change(what, waiter, time.monotonic() + self._patience, then)
+        self._thread.begin()
+        with lock:
+            self._waiting.append(change)
             # Not without the lock: what anybody asks for after this has to come after it in the thread, too.
             self._asked = self._asked or self._post()
             asked = self._asked
@@ -121,7 +123,7 @@ class Changes:
 
     def _look(self) -> list[Change]:
         """What waits; what comes later is asked for anew."""
-        with self._lock:
+        with lock:
             self._asked = False
             return list(self._waiting)
 
@@ -143,7 +145,7 @@ class Changes:
 
     def _settle(self, settled: Iterable[Change], result: Failed | None) -> None:
         for change in settled:
-            with self._lock:
+            with lock:
                 waits = change in self._waiting
                 if waits:
                     self._waiting.remove(change)

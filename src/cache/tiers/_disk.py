@@ -81,7 +81,6 @@ class DiskBackend:
         self._tally = Tally(file.path)
         self._behind = Behind(thread, self._tally)
         self._changes = Changes(thread, file.path, patience, self._behind.changed)
-        thread.when_forked(self._tally.forget_locks)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"

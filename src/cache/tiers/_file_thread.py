@@ -54,6 +54,10 @@ class FileThread:
         """Why operations fail with `FileClosed`, None as long as they do not."""
         return "it was closed by its user" if self._worker.ending else self._worker.file.closed
 
+    def begin(self) -> None:
+        """Have it run already when something is asked for."""
+        self._worker.begin()
+
     def is_current(self) -> bool:
         """Whether it is this very thread that asks."""
         return threading.current_thread() is self._worker.thread

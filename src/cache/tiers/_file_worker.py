@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from cache.tiers._file_errors import FileClosed
+from cache.tiers._file_lock import lock
 from cache.tiers._sqlite_file import Call, Failed, SqliteFile
 
 logger = logging.getLogger("cache")
@@ -74,7 +75,6 @@ class Worker:
         self.thread: threading.Thread | None = None
         #: Held for as long as the thread uses the file.
         self.gate = threading.Lock()
-        self._lock = threading.Lock()
         self._asked: deque[Asked] = deque()
         #: The loops whose turn has something in it, which they send at its end.
         self._turns: set[asyncio.AbstractEventLoop] = set()
@@ -82,12 +82,28 @@ class Worker:
         #: What the thread is to call, and when, by the monotonic clock.
         self._alarms: dict[Callable[[], object], float] = {}
 
+    def begin(self) -> None:
+        """Have a thread, unless it is at its end: outside of the lock, which that may need before it is under way."""
+        if self.thread is not None or self.ending:
+            return
+        # A daemon: what an operation has answered for is in the file, so the interpreter need not wait.
+        thread = threading.Thread(target=self._work, name=f"cache {self.file.path}", daemon=True)
+        with lock:
+            if self.thread is not None:  # a finalizer was quicker, or another thread
+                return
+            self.thread = thread
+        try:
+            thread.start()
+        except BaseException:  # the next who asks tries again
+            self.thread = None
+            raise
+
     def ask(self, asked: Asked, loop: asyncio.AbstractEventLoop | None = None) -> bool:
         """Take an operation on, at once or at the end of this turn of the loop; False if there will be no more."""
-        with self._lock:
+        self.begin()
+        with lock:
             if self.ending:
                 return False
-            self._begin()
             self._asked.append(asked)
             if loop in self._turns:
                 return True
@@ -103,17 +119,17 @@ class Worker:
         """Have the thread call this when so many seconds are over, or sooner; False if there will be no more."""
         if function in self._alarms and not self.ending:
             return True
-        with self._lock:
+        self.begin()
+        with lock:
             if self.ending:
                 return False
-            self._begin()
             self._alarms[function] = time.monotonic() + delay
         self._wake.put(None)
         return True
 
     def end(self, waiter: asyncio.Future[Any] | Waiter) -> bool:
         """Do what was asked for, and end, and tell this one; False if there is no thread that could."""
-        with self._lock:
+        with lock:
             self.ending = True
             if self.thread is None or self.ended:
                 self.file.close()
@@ -134,20 +150,13 @@ class Worker:
         self._answer(asked, [Failed(FileClosed(self.file.path, "it was closed before it got to that"))] * len(asked))
         self.stop()
 
-    def _begin(self) -> None:
-        if self.thread is None:
-            # A daemon: what an operation has answered for is in the file, so the interpreter need not wait.
-            thread = threading.Thread(target=self._work, name=f"cache {self.file.path}", daemon=True)
-            thread.start()
-            self.thread = thread
-
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
-        with self._lock:
+        with lock:
             self._turns.discard(loop)
         self._wake.put(None)
 
     def _taken(self) -> list[Asked]:
-        with self._lock:
+        with lock:
             self._turns.clear()  # of a loop that was closed in the middle of its turn, nothing else is heard
             return [self._asked.popleft() for _ in range(len(self._asked))]
 
@@ -160,7 +169,7 @@ class Worker:
                 results = self._results(asked)
                 if any(each.call is None for each in asked):
                     self.file.close()
-                    with self._lock:
+                    with lock:
                         self.ended = True
             self._answer(asked, results)
             del asked, results  # while it waits, the thread keeps nothing alive
@@ -169,14 +178,14 @@ class Worker:
 
     def _wait(self, wake: SimpleQueue[None]) -> None:
         """Until something was asked for, or an alarm goes off."""
-        with self._lock:
+        with lock:
             due = min(self._alarms.values(), default=None)
         with suppress(Empty):
             wake.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
         if due is None or due > (now := time.monotonic()):
             return
-        with self._lock:
-            functions = [function for function, its_due in self._alarms.items() if its_due <= now]
+        with lock:
+            functions = [function for function, its_due in self._alarms.copy().items() if its_due <= now]
             for function in functions:
                 del self._alarms[function]
         for function in functions:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import NamedTuple
 
 from cache.tiers._file_errors import FileBusy, FileClosed
+from cache.tiers._file_lock import lock
 
 logger = logging.getLogger("cache")
 
@@ -37,15 +37,10 @@ class Tally:
         self._counts = Metrics(0, 0, 0, 0, 0, 0, 0)._asdict()
         self._reasons: set[str] = set()
         self._flushed = 0
-        self.forget_locks()
-
-    def forget_locks(self) -> None:
-        """Hold none, as the child of a process that was forked."""
-        self._lock = threading.Lock()
 
     def add(self, **counts: int) -> None:
         """Count these."""
-        with self._lock:
+        with lock:
             for name, count in counts.items():
                 self._counts[name] += count
 
@@ -54,7 +49,7 @@ class Tally:
         if isinstance(error, FileClosed) and not error.given_up:
             return  # it was closed by its user, who knows
         reason = type(error).__name__
-        with self._lock:
+        with lock:
             if reason in self._reasons:
                 return
             self._reasons.add(reason)
@@ -66,12 +61,12 @@ class Tally:
 
     def since_last_flush(self) -> int:
         """How many records were written since this was last asked."""
-        with self._lock:
+        with lock:
             written: int = self._counts["written"]
             since, self._flushed = written - self._flushed, written
         return since
 
     def metrics(self) -> Metrics:
         """The counts of this moment."""
-        with self._lock:
+        with lock:
             return Metrics(**self._counts)

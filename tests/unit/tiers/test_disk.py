@@ -255,7 +255,6 @@ def test_a_child_does_not_make_the_changes_of_its_parent(backend: DiskBackend) -
     backend.moment_blocking()
     parent, wake = backend._thread._worker.thread, backend._thread._worker._wake
     backend._changes._waiting.append(Change(Record(A, b"v"), Seat(), 0.0, None))
-    backend._changes._lock.acquire()  # as another thread of the parent may
     _file_thread._before_fork()
     _file_thread._in_child()
     assert not backend._changes

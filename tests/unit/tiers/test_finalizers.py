@@ -1,0 +1,158 @@
+"""A finalizer may run in the middle of anything, on the same thread, and ask for a change of a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cache._tier import Address, Record
+from cache.tiers import _file_lock
+from cache.tiers._disk import DiskBackend
+from tests.unit.tiers.files import A, B
+
+LONG = 60.0  # seconds after which what waits for itself has failed
+
+
+class Collecting:
+    """The lock of all files; the first who takes it runs the garbage collector, and that a finalizer."""
+
+    def __init__(self, finalizer: Callable[[], object]) -> None:
+        self.lock = _file_lock.lock
+        self.finalizers = [finalizer]
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        if self.finalizers:
+            self.finalizers.pop()()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def collect_under_the_lock(monkeypatch: pytest.MonkeyPatch, room: str, finalizer: Callable[[], object]) -> Collecting:
+    lock = Collecting(finalizer)
+    monkeypatch.setattr(f"cache.tiers.{room}.lock", lock)
+    return lock
+
+
+def in_time(do: Callable[[], Any]) -> Any:
+    """What it returns, in a thread that nobody waits for if it waits for itself."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(do()), daemon=True)
+    thread.start()
+    thread.join(LONG)
+    assert results, "it waits for itself"
+    return results[0]
+
+
+def store(backend: DiskBackend) -> None:
+    for address in (A, B):
+        moment = backend.moment_blocking()
+        assert moment is not None
+        backend.write(Record(address, b"v"), moment)
+    assert backend.flush_blocking() == 2
+
+
+def held(backend: DiskBackend, *addresses: Address) -> list[bool]:
+    return [isinstance(each, Record) for each in backend.read_blocking(addresses)]
+
+
+@pytest.mark.parametrize("room", ["_changes", "_file_worker"])
+def test_a_finalizer_under_the_lock_of_a_thread_without_a_loop_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    backend = DiskBackend(tmp_path / "cache.db")
+    store(backend)
+    lock = collect_under_the_lock(monkeypatch, room, lambda: backend.invalidate([B]))
+    assert in_time(lambda: backend.invalidate([A])) is None
+    assert not lock.finalizers
+    assert held(backend, A, B) == [False, False]
+    assert backend.close()
+
+
+@pytest.mark.parametrize("room", ["_changes", "_file_worker"])
+def test_a_finalizer_under_the_lock_of_an_event_loop_is_told_like_everybody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    backend = DiskBackend(tmp_path / "cache.db")
+    store(backend)
+    asked: list[Any] = []
+
+    async def change() -> None:
+        lock = collect_under_the_lock(monkeypatch, room, lambda: asked.append(backend.invalidate([B])))
+        told = backend.invalidate([A])
+        assert told is not None
+        assert not lock.finalizers
+        await asyncio.gather(told, *asked)
+
+    in_time(lambda: asyncio.run(change()))
+    assert held(backend, A, B) == [False, False]
+    assert backend.close()
+
+
+def test_a_finalizer_waits_for_the_thread_of_no_other_file_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = DiskBackend(tmp_path / "one.db"), DiskBackend(tmp_path / "other.db")
+    store(other)
+    collect_under_the_lock(monkeypatch, "_changes", lambda: other.invalidate([A]))
+    assert in_time(lambda: one.invalidate([A])) is None
+    assert held(other, A) == [False]
+    assert one.close()
+    assert other.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_that_is_forked_while_another_thread_holds_the_lock_finds_it_free() -> None:
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with _file_lock.lock:
+            is_held.set()
+            may_go.wait(LONG)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert is_held.wait(LONG)
+    threading.Timer(0.05, may_go.set).start()  # as the fork waits for it, which makes it none if it does not
+    child = os.fork()
+    if not child:
+        os._exit(0 if _file_lock.lock.acquire(blocking=False) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not _file_lock.is_mine()
+    thread.join(LONG)
+
+
+def test_a_thread_begins_once_although_a_finalizer_needs_it_as_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = DiskBackend(tmp_path / "cache.db")
+    made: list[threading.Thread] = []
+    begun: list[threading.Thread] = []
+
+    class Collected(threading.Thread):
+        """As it is made the garbage collector runs, and that a finalizer."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            made.append(self)
+            if len(made) == 1:
+                backend._thread.begin()
+
+        def start(self) -> None:
+            begun.append(self)
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Collected)
+    backend._thread.begin()
+    monkeypatch.undo()
+    assert len(made) == 2
+    assert begun == [backend._thread._worker.thread]
+    assert backend.close()
