@@ -7,7 +7,6 @@ them. A domain without a share belongs to this process alone.
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -21,7 +20,6 @@ from cache._tier import Address, Tier
 if TYPE_CHECKING:
     from cache._domain import Domain, Truth
 
-logger = logging.getLogger("cache")
 
 _ALL: Final = encode(ALL)
 _ANY: Final = encode(ANY)
