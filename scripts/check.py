@@ -58,11 +58,16 @@ def known_checks(others: list[str]) -> list[Check]:
         # Without measurement, under which they take three times as long; what they reach, the suite reaches too.
         Check("races", (pytest("tests/races"),)),
         *(Check(f"env-{version}", (make(f".venv-{version}/.stamp"),)) for version in others),
-        Check("uvloop", (pytest("tests/spec"),), environment={"ASYNC_CACHE_LOOP": "uvloop"}),
+        # What the tiers do by themselves is done in threads and processes of theirs, whatever the loop.
+        Check(
+            "uvloop",
+            (pytest("tests/spec", "--ignore=tests/spec/tiers"),),
+            environment={"ASYNC_CACHE_LOOP": "uvloop"},
+        ),
         # In debug mode each callback takes a traceback with it, and the search for examples has very many.
         Check(
             "debug",
-            (pytest("tests/spec", "--ignore=tests/spec/test_stateful.py"),),
+            (pytest("tests/spec", "--ignore=tests/spec/tiers", "--ignore=tests/spec/test_stateful.py"),),
             environment={"PYTHONASYNCIODEBUG": "1"},
         ),
         *(
