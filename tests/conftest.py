@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator
 
@@ -27,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("deep" if config.getoption("deep") else "steady")
     # The plugin sets the debug mode of each loop itself, and so would undo what the variable asks for.
     config.option.asyncio_debug = DEBUG
+    # In that mode loops say which callback has taken long, and so how busy the machine is.
+    logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing <"))
     if LOOP == "uvloop":
         import uvloop  # noqa: PLC0415 - there is no uvloop on Windows
 
