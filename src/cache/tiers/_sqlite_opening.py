@@ -165,9 +165,10 @@ def _prepare(
         raise Unusable(f"its file system cannot share a log between processes (journal_mode is {journal})")
     # Only where a loss of power is noticed may it lose what was written last.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if boot else 'FULL'}")
-    dead = owners.dead()  # before it begins: they have nothing in the file that it does not see
     connection.execute("BEGIN IMMEDIATE")
     try:
+        # Owners are made in transactions that write: none is half made now, and what the dead had begun is there.
+        dead = owners.dead()
         if not empty:
             empty = _is_of_another_run(connection, path, boot)
         if empty:

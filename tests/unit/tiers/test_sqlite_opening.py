@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from cache.testing import FakeClock
 from cache.tiers import _sqlite_opening
 from cache.tiers._file_errors import FileClosed
+from cache.tiers._owners import Owners
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import SqliteFile
 from cache.tiers._sqlite_opening import APPLICATION_ID, FORMAT, boot_id
@@ -272,3 +274,22 @@ def test_a_creation_that_fails_leaves_an_empty_file(
         store(make_file(), A)
     monkeypatch.undo()
     assert store(make_file(), A)
+
+
+def test_who_is_dead_is_asked_where_nobody_else_can_write(
+    make_file: MakeFile, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(make_file(), A)
+    asked: list[bool] = []
+
+    def dead(_: Owners) -> list[int]:
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                asked.append(True)
+        return []
+
+    monkeypatch.setattr(Owners, "dead", dead)
+    assert held(make_file(), A) == [b"v"]
+    assert asked == [True]
