@@ -73,6 +73,7 @@ class Changes:
         self._patience = patience
         self.forget()
         thread.when_forked(self.forget)
+        thread.when_ended(self._give_up)
 
     def forget(self) -> None:
         """Begin with nothing: a process that is forked tells the file itself of what has changed."""
@@ -112,14 +113,18 @@ class Changes:
             self._asked = self._asked or self._post()
             asked = self._asked
         if not asked:
-            self._settle(self._look(), _verdict(self._thread.error()))
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The file was closed: nothing that waits will be made."""
+        self._settle(self._look(), _verdict(self._thread.error()))
 
     def _post(self) -> bool:
         return self._thread.post((_make, (self._look,), {}), Then(self._made))
 
     def _try_again(self) -> None:
         if not self._post():
-            self._settle(self._look(), _verdict(self._thread.error()))
+            self._give_up()
 
     def _look(self) -> list[Change]:
         """What waits; what comes later is asked for anew."""

@@ -102,6 +102,10 @@ class FileThread:
         """
         return self._worker.set_alarm(delay, function)
 
+    def when_ended(self, method: Callable[[], None]) -> None:
+        """Call this method, maybe more than once, when the thread takes nothing on any more."""
+        self._worker.when_ended.append(weakref.WeakMethod(method))
+
     def when_forked(self, method: Callable[[], None]) -> None:
         """Call this method in every forked process, as long as its object is there."""
         self._worker.forked.append(weakref.WeakMethod(method))

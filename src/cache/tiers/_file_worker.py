@@ -68,6 +68,8 @@ class Worker:
         self.ending = self.ended = False
         #: What else is to be forgotten in a forked process.
         self.forked: list[weakref.WeakMethod[Callable[[], None]]] = []
+        #: Who has to hear that alarms do not go off any more.
+        self.when_ended: list[weakref.WeakMethod[Callable[[], None]]] = []
         self.reset()
 
     def reset(self) -> None:
@@ -148,6 +150,7 @@ class Worker:
         """Answer at once those whose operations have not begun; the thread ends when it comes back."""
         asked = [each for each in self._taken() if each.call is not None]
         self._answer(asked, [Failed(FileClosed(self.file.path, "it was closed before it got to that"))] * len(asked))
+        self._tell_end()
         self.stop()
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -175,6 +178,13 @@ class Worker:
             del asked, results  # while it waits, the thread keeps nothing alive
         late = self._taken()
         self._answer(late, [None] * len(late))  # they, too, have asked for the end
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        for reference in self.when_ended:
+            method = reference()
+            if method is not None:
+                method()
 
     def _wait(self, wake: SimpleQueue[None]) -> None:
         """Until something was asked for, or an alarm goes off."""

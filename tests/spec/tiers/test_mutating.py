@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Coroutine, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import coroutine
 from typing import Any
@@ -209,6 +209,24 @@ async def test_a_tier_that_was_closed_meanwhile_stays_covered_and_that_is_logged
     assert [record.message for record in caplog.records] == [
         "A tier was told that a mutation began, and could not be told that it has ended"
     ]
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.2])
+async def test_a_mutation_that_waits_for_a_file_which_another_holds_ends_when_the_file_is_closed(
+    paths: list[str], caplog: pytest.LogCaptureFixture, patience: float
+) -> None:
+    tier = DiskBackend(paths[0], patience=60.0)
+    cached = AsyncCache(name="cache", backup=tier)
+    await tier.moment()
+    with ExitStack() as stack:
+        async with cached.mutating("a"):
+            stack.enter_context(held_up(paths[0]))
+            closing = asyncio.ensure_future(tier.aclose(patience))
+        with pytest.raises(CacheError, match="closed by its user"):
+            await cached.delete("a")
+        await closing
+    assert caplog.messages == ["A tier was told that a mutation began, and could not be told that it has ended"]
+    assert not cached._store.windows
 
 
 async def test_a_tier_that_came_to_stand_behind_the_cache_during_a_mutation_is_told_of_its_end(
