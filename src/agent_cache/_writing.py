@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Hashable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
 from inspect import isawaitable, iscoroutine
-from types import TracebackType
+from types import TracebackType, coroutine
 from typing import Any, TypeAlias
 
 from agent_cache._audience import Audience, tags_written
@@ -275,9 +274,25 @@ class _Beside:
         self._context.run(self._window.__exit__, kind, error, traceback)
 
     async def __aenter__(self) -> None:
-        await asyncio.create_task(self._window.__aenter__(), context=self._context)
+        await _in(self._context, self._window.__aenter__())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await asyncio.create_task(self._window.__aexit__(kind, error, traceback), context=self._context)
+        await _in(self._context, self._window.__aexit__(kind, error, traceback))
+
+
+@coroutine
+def _in(context: Context, steps: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    """Await in another context. In the same task: in one of its own, a cancellation would pass by what it had done."""
+    error: BaseException | None = None
+    while True:
+        try:
+            waits_for = context.run(steps.send, None) if error is None else context.run(steps.throw, error)
+        except StopIteration:
+            return
+        try:
+            yield waits_for
+            error = None
+        except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is thrown in there
+            error = thrown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -193,3 +194,32 @@ async def test_so_it_is_with_tools_that_others_have_declared(shop: Shop) -> None
         await rules.call("search", None, {"what": "tea"}, run)
         await rules.call("read_log", None, {"what": "log"}, run)
         assert shop.reads == {"tea": 1, "log": n}
+
+
+async def test_whenever_it_is_cancelled_nothing_stays_covered(shop: Shop) -> None:
+    @AgentCacheInvalidator("cart:{user}", linger=0.0)
+    @AgentCache("profile:{user}")
+    async def check_out(user: str) -> int:
+        return shop.read(user)
+
+    @AgentCache("cart:{user}")
+    async def get_cart(user: str) -> int:
+        return shop.read(f"cart of {user}")
+
+    turn = 0
+    while not (task := await after(turn, check_out(f"user {turn}"))).done():
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for _ in range(2):
+            await get_cart(f"user {turn}")
+        assert shop.reads[f"cart of user {turn}"] == 1
+        turn += 1
+    assert turn > 1
+
+
+async def after(turns: int, call: Coroutine[Any, Any, int]) -> asyncio.Task[int]:
+    task = asyncio.ensure_future(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return task
