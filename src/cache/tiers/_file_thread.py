@@ -60,7 +60,10 @@ class FileThread:
 
     def is_current(self) -> bool:
         """Whether it is this very thread that asks."""
-        return threading.current_thread() is self._worker.thread
+        worker = self._worker
+        # By its number, which it has before it is the current one: a finalizer may ask as it begins. When it has ended
+        # another may have the number.
+        return worker.thread is not None and not worker.ended and worker.thread.ident == threading.get_ident()
 
     def error(self) -> FileClosed:
         """What operations fail with once the thread was closed."""

@@ -7,12 +7,13 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cache._tier import Address, Record
-from cache.tiers import _file_lock
+from cache.tiers import _file_lock, _file_worker
 from cache.tiers._disk import DiskBackend
 from tests.unit.tiers.files import A, B
 
@@ -128,6 +129,34 @@ def test_a_child_that_is_forked_while_another_thread_holds_the_lock_finds_it_fre
     assert os.waitpid(child, 0)[1] == 0
     assert not _file_lock.is_mine()
     thread.join(LONG)
+
+
+def test_a_finalizer_in_the_thread_of_a_file_that_is_just_beginning_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = DiskBackend(tmp_path / "cache.db")
+    began: list[object] = []
+
+    class Beginning(threading.Event):
+        """As the thread says that it has begun, before it is known as the current one."""
+
+        def set(self) -> None:
+            if not began:
+                began.append(threading.get_ident())
+                backend.invalidate([A])
+            super().set()
+
+    class Thread(threading.Thread):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._started = Beginning()
+
+    monkeypatch.setattr(_file_worker, "threading", SimpleNamespace(Thread=Thread))
+    assert in_time(lambda: backend.invalidate([B])) is None
+    worker = backend._thread._worker
+    assert worker.thread is not None
+    assert began == [worker.thread.ident]
+    assert backend.close()
 
 
 def test_a_thread_begins_once_although_a_finalizer_needs_it_as_it_is_made(
