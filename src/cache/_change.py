@@ -35,8 +35,8 @@ def change(truths: Sequence[Truth], act: Callable[..., object], *args: Any) -> t
     if not have_tiers(truths):
         outcome = step.run(act, *args)
     elif step.is_mine():  # a finalizer asks in the middle of a step: the tiers hear when it is over, and nobody waits
+        step.launches.append(Telling(truths))  # before it is made, which may be a step of its own
         outcome = step.run(act, *args)
-        step.launches.append(Telling(truths))
     else:
         with step:
             outcome = bool(act(*args))

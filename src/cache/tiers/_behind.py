@@ -12,9 +12,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from cache._step import step
 from cache._tier import Address
 from cache.tiers._file_errors import FileBusy
-from cache.tiers._file_lock import lock
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Then
 from cache.tiers._sqlite_entries import SLICE, Entries, Write
@@ -59,14 +59,14 @@ class Waiting:
 
     def add(self, write: Write) -> int:
         """Take this as the last; return how many of the oldest had to go for it."""
-        with lock:
+        with step.lock:
             self._writes.append(write)
             self._count(write, 1)
             return self._bound()
 
     def put_back(self, writes: Sequence[Write]) -> int:
         """Take these as the first; return how many of the oldest had to go."""
-        with lock:
+        with step.lock:
             self._writes.extendleft(reversed(writes))
             for write in writes:
                 self._count(write, 1)
@@ -74,7 +74,7 @@ class Waiting:
 
     def take(self) -> list[Write]:
         """The first of them, a batch at most."""
-        with lock:
+        with step.lock:
             writes = [self._writes.popleft() for _ in range(min(BATCH, len(self._writes)))]
             for write in writes:
                 self._count(write, -1)
@@ -82,7 +82,7 @@ class Waiting:
 
     def use(self, addresses: Iterable[Address]) -> int:
         """These were used, in this order; return how many are remembered."""
-        with lock:
+        with step.lock:
             for address in addresses:
                 self._used.pop(address, None)
                 self._used[address] = None
@@ -90,7 +90,7 @@ class Waiting:
 
     def take_used(self) -> list[Address]:
         """What was used since it was last asked for."""
-        with lock:
+        with step.lock:
             used, self._used = self._used, {}
             return list(used)
 
@@ -221,7 +221,7 @@ class Behind:
             self._make_room()
 
     def _count(self, one: int) -> None:
-        with lock:
+        with step.lock:
             self._under_way += one
 
 

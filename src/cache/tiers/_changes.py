@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 from cache._step import step
 from cache._tier import Address, Covering, Record
 from cache.tiers._file_errors import FileBusy, FileClosed
-from cache.tiers._file_lock import is_mine, lock
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Seat, Then, Waiter
 from cache.tiers._sqlite_entries import Entries
@@ -93,7 +92,7 @@ class Changes:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             # A finalizer may ask where to wait would never end.
-            if step.is_mine() or is_mine() or self._thread.is_current():
+            if step.is_mine() or self._thread.is_current():
                 self._ask(what, Unheard(self._path), then)
                 return None
             seat = Seat()
@@ -107,7 +106,7 @@ class Changes:
     def _ask(self, what: What, waiter: Waiter, then: Callable[[], object] | None) -> None:
         change = Change(what, waiter, time.monotonic() + self._patience, then)
         self._thread.begin()
-        with lock:
+        with step.lock:
             self._waiting.append(change)
             # Not without the lock: what anybody asks for after this has to come after it in the thread, too.
             self._asked = self._asked or self._post()
@@ -128,7 +127,7 @@ class Changes:
 
     def _look(self) -> list[Change]:
         """What waits; what comes later is asked for anew."""
-        with lock:
+        with step.lock:
             self._asked = False
             return list(self._waiting)
 
@@ -150,7 +149,7 @@ class Changes:
 
     def _settle(self, settled: Iterable[Change], result: Failed | None) -> None:
         for change in settled:
-            with lock:
+            with step.lock:
                 waits = change in self._waiting
                 if waits:
                     self._waiting.remove(change)

@@ -1,4 +1,8 @@
-"""The worker of a file: what its one thread does, in order, and how the results get to whoever waits for them."""
+"""The worker of a file: what its one thread does, in order, and how the results get to whoever waits for them.
+
+What the thread shares with those who ask is changed under the lock of the step, for moments: a finalizer may run under
+it and ask for a change of any cache, and another in a step and ask for something of a file.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
+from cache._step import step
 from cache.tiers._file_errors import FileClosed
-from cache.tiers._file_lock import lock
 from cache.tiers._sqlite_file import Call, Failed, SqliteFile
 
 logger = logging.getLogger("cache")
@@ -90,7 +94,7 @@ class Worker:
             return
         # A daemon: what an operation has answered for is in the file, so the interpreter need not wait.
         thread = threading.Thread(target=self._work, name=f"cache {self.file.path}", daemon=True)
-        with lock:
+        with step.lock:
             if self.thread is not None:  # a finalizer was quicker, or another thread
                 return
             self.thread = thread
@@ -103,7 +107,7 @@ class Worker:
     def ask(self, asked: Asked, loop: asyncio.AbstractEventLoop | None = None) -> bool:
         """Take an operation on, at once or at the end of this turn of the loop; False if there will be no more."""
         self.begin()
-        with lock:
+        with step.lock:
             if self.ending:
                 return False
             self._asked.append(asked)
@@ -122,7 +126,7 @@ class Worker:
         if function in self._alarms and not self.ending:
             return True
         self.begin()
-        with lock:
+        with step.lock:
             if self.ending:
                 return False
             self._alarms[function] = time.monotonic() + delay
@@ -131,7 +135,7 @@ class Worker:
 
     def end(self, waiter: asyncio.Future[Any] | Waiter) -> bool:
         """Do what was asked for, and end, and tell this one; False if there is no thread that could."""
-        with lock:
+        with step.lock:
             self.ending = True
             if self.thread is None or self.ended:
                 self.file.close()
@@ -154,12 +158,12 @@ class Worker:
         self.stop()
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
-        with lock:
+        with step.lock:
             self._turns.discard(loop)
         self._wake.put(None)
 
     def _taken(self) -> list[Asked]:
-        with lock:
+        with step.lock:
             self._turns.clear()  # of a loop that was closed in the middle of its turn, nothing else is heard
             return [self._asked.popleft() for _ in range(len(self._asked))]
 
@@ -172,7 +176,7 @@ class Worker:
                 results = self._results(asked)
                 if any(each.call is None for each in asked):
                     self.file.close()
-                    with lock:
+                    with step.lock:
                         self.ended = True
             self._answer(asked, results)
             del asked, results  # while it waits, the thread keeps nothing alive
@@ -188,13 +192,13 @@ class Worker:
 
     def _wait(self, wake: SimpleQueue[None]) -> None:
         """Until something was asked for, or an alarm goes off."""
-        with lock:
+        with step.lock:
             due = min(self._alarms.values(), default=None)
         with suppress(Empty):
             wake.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
         if due is None or due > (now := time.monotonic()):
             return
-        with lock:
+        with step.lock:
             functions = [function for function, its_due in self._alarms.copy().items() if its_due <= now]
             for function in functions:
                 del self._alarms[function]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+from cache._step import step
 from cache.tiers._file_errors import FileBusy, FileClosed
-from cache.tiers._file_lock import lock
 
 logger = logging.getLogger("cache")
 
@@ -40,7 +40,7 @@ class Tally:
 
     def add(self, **counts: int) -> None:
         """Count these."""
-        with lock:
+        with step.lock:
             for name, count in counts.items():
                 self._counts[name] += count
 
@@ -49,7 +49,7 @@ class Tally:
         if isinstance(error, FileClosed) and not error.given_up:
             return  # it was closed by its user, who knows
         reason = type(error).__name__
-        with lock:
+        with step.lock:
             if reason in self._reasons:
                 return
             self._reasons.add(reason)
@@ -61,12 +61,12 @@ class Tally:
 
     def since_last_flush(self) -> int:
         """How many records were written since this was last asked."""
-        with lock:
+        with step.lock:
             written: int = self._counts["written"]
             since, self._flushed = written - self._flushed, written
         return since
 
     def metrics(self) -> Metrics:
         """The counts of this moment."""
-        with lock:
+        with step.lock:
             return Metrics(**self._counts)

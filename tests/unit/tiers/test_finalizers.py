@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,33 +13,36 @@ from typing import Any
 
 import pytest
 
+from cache import AsyncCache
+from cache._step import step
 from cache._tier import Address, Record
-from cache.tiers import _file_lock, _file_worker
+from cache.tiers import _file_worker
 from cache.tiers._disk import DiskBackend
-from tests.unit.tiers.files import A, B
+from tests.unit.tiers.files import A, B, rows
 
 LONG = 60.0  # seconds after which what waits for itself has failed
 
 
 class Collecting:
-    """The lock of all files; the first who takes it runs the garbage collector, and that a finalizer."""
+    """The step; the first who takes its lock runs the garbage collector, and that a finalizer."""
 
     def __init__(self, finalizer: Callable[[], object]) -> None:
-        self.lock = _file_lock.lock
+        self.lock = self
+        self.is_mine = step.is_mine
         self.finalizers = [finalizer]
 
     def __enter__(self) -> None:
-        self.lock.acquire()
+        step.lock.acquire()
         if self.finalizers:
             self.finalizers.pop()()
 
     def __exit__(self, *_: object) -> None:
-        self.lock.release()
+        step.lock.release()
 
 
 def collect_under_the_lock(monkeypatch: pytest.MonkeyPatch, room: str, finalizer: Callable[[], object]) -> Collecting:
     lock = Collecting(finalizer)
-    monkeypatch.setattr(f"cache.tiers.{room}.lock", lock)
+    monkeypatch.setattr(f"cache.tiers.{room}.step", lock)
     return lock
 
 
@@ -115,7 +119,7 @@ def test_a_child_that_is_forked_while_another_thread_holds_the_lock_finds_it_fre
     is_held, may_go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with _file_lock.lock:
+        with step.lock:
             is_held.set()
             may_go.wait(LONG)
 
@@ -125,9 +129,9 @@ def test_a_child_that_is_forked_while_another_thread_holds_the_lock_finds_it_fre
     threading.Timer(0.05, may_go.set).start()  # as the fork waits for it, which makes it none if it does not
     child = os.fork()
     if not child:
-        os._exit(0 if _file_lock.lock.acquire(blocking=False) else 1)
+        os._exit(0 if step.lock.acquire(blocking=False) else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert not _file_lock.is_mine()
+    assert not step.is_mine()
     thread.join(LONG)
 
 
@@ -156,6 +160,51 @@ def test_a_finalizer_in_the_thread_of_a_file_that_is_just_beginning_waits_for_no
     worker = backend._thread._worker
     assert worker.thread is not None
     assert began == [worker.thread.ident]
+    assert backend.close()
+
+
+def test_a_finalizer_under_the_lock_has_told_the_tier_when_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = DiskBackend(tmp_path / "cache.db")
+    cached = AsyncCache(name="texts", backup=backend)
+    assert cached.get_blocking("a", lambda: "text") == "text"
+    backend.flush_blocking()
+    collect_under_the_lock(monkeypatch, "_changes", lambda: cached.delete("a"))
+    assert in_time(lambda: backend.invalidate([A])) is None
+    assert rows(str(tmp_path / "cache.db"), "SELECT key FROM entries") == []
+    assert backend.close()
+
+
+def test_two_finalizers_one_in_a_step_and_one_under_the_lock_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    backend, plain = DiskBackend(tmp_path / "cache.db"), AsyncCache()
+    backend.moment_blocking()
+    in_step, in_lock = threading.Event(), threading.Event()
+
+    class Collecting(deque[Any]):
+        """To append is to run the garbage collector, and that a finalizer."""
+
+        def append(self, item: Any) -> None:
+            if threading.current_thread() is asking:
+                in_lock.set()
+                plain.delete("a")
+            super().append(item)
+
+    def change() -> None:
+        with step:
+            in_step.set()
+            in_lock.wait(0.1)  # which makes it no deadlock if it is not there by then
+            backend.invalidate([A])
+
+    asking = threading.Thread(target=backend.moment_blocking, daemon=True)
+    changing = threading.Thread(target=change, daemon=True)
+    backend._thread._worker._asked = Collecting()
+    changing.start()
+    assert in_step.wait(LONG)
+    asking.start()
+    for thread in (asking, changing):
+        thread.join(LONG)
+        assert not thread.is_alive(), "they wait for each other"
     assert backend.close()
 
 
