@@ -162,7 +162,7 @@ class Tier(Protocol):
         """It has ended: as `invalidate`, and what rests on it may be stored again, after ``linger`` seconds.
 
         May be repeated, and asked for as `begin` is still under way, was cancelled or has failed. If it fails, nothing
-        that rests on it is stored until the tier has found this process dead, or takes it for that.
+        that rests on it is stored until the tier knows after all, or has found this process dead, or takes it for that.
         """
         ...
 

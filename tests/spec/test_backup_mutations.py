@@ -16,7 +16,6 @@ import cache
 from cache import AsyncCache, CacheError, DiskBackend, cached, invalidates
 from tests.spec.backed import Open, forget, until
 from tests.spec.steering import Table, settle, start, start_outside
-from tests.unit.tiers.files import let_go
 
 
 @contextmanager
@@ -104,7 +103,6 @@ async def test_a_mutation_whose_end_cannot_be_told_keeps_its_outcome_and_is_logg
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "could not be told that it has ended" in caplog.text
     assert await c.get("a", lambda: table.read("a")) == 1
-    let_go(disk._thread._worker.file)
 
 
 async def test_a_mutation_that_is_cancelled_while_the_tier_is_told_does_not_run(

@@ -3,13 +3,15 @@
 change -> waiting -> one operation that does all that wait, in order -> each is told: a future, or a seat
 
 While another process holds the file, all of them wait and are tried again, so none overtakes another; each of them
-for as long as is patient from when it was asked for, and then it has failed.
+for as long as is patient from when it was asked for, and then it has failed. But the end of a mutation stays owed after
+that: until the file has it, nothing is stored of what it covers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -29,6 +31,8 @@ logger = logging.getLogger("cache")
 
 #: For how many seconds a file that is held by another process is left alone.
 PAUSE = 0.01
+#: The same where all that it has to be told is owed, and nobody waits.
+REST = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,11 @@ class Change:
     waiter: Waiter
     deadline: float
     then: Callable[[], object] | None
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether it has failed before, and is tried for as long as it takes."""
+        return self.deadline == math.inf
 
     @property
     def count(self) -> int:
@@ -79,12 +88,17 @@ class Changes:
         self._waiting: deque[Change] = deque()
         #: Whether the thread was asked, and has not looked at what waits since.
         self._asked = False
-        #: Whether the first of them was tried and has to be tried again.
+        #: Whether one of them that may end what is read was tried and has to be tried again.
         self.held_up = False
 
     def __bool__(self) -> bool:
         """Whether there is any of which the file does not know yet."""
         return bool(self._waiting)
+
+    def send(self) -> None:
+        """Have what waits tried now."""
+        if self._waiting and not self._send():
+            self._give_up()
 
     def make(self, what: What, then: Callable[[], object] | None = None) -> asyncio.Future[None] | None:
         """Tell the file now; in an event loop return a future, without one wait. ``then`` comes before either ends."""
@@ -93,13 +107,13 @@ class Changes:
         except RuntimeError:
             # A finalizer may ask where to wait would never end.
             if step.is_mine() or self._thread.is_current():
-                self._ask(what, Unheard(self._path), then)
+                self._ask(what, Unheard(self._path, what), then)
                 return None
             seat = Seat()
             self._ask(what, seat, then)
             seat.take()
             return None
-        told = Told(self._path, loop=loop)
+        told = Told(self._path, what, loop=loop)
         self._ask(what, Away(told), then)
         return told
 
@@ -108,9 +122,7 @@ class Changes:
         self._thread.begin()
         with step.lock:
             self._waiting.append(change)
-            # Not without the lock: what anybody asks for after this has to come after it in the thread, too.
-            self._asked = self._asked or self._post()
-            asked = self._asked
+            asked = self._send()
         if not asked:
             self._give_up()
 
@@ -118,12 +130,11 @@ class Changes:
         """The file was closed: nothing that waits will be made."""
         self._settle(self._look(), _verdict(self._thread.error()))
 
-    def _post(self) -> bool:
-        return self._thread.post((_make, (self._look,), {}), Then(self._made))
-
-    def _try_again(self) -> None:
-        if not self._post():
-            self._give_up()
+    def _send(self) -> bool:
+        # Not without the lock: what anybody asks for after this has to come after it in the thread, too.
+        with step.lock:
+            self._asked = self._asked or self._thread.post((_make, (self._look,), {}), Then(self._made))
+            return self._asked
 
     def _look(self) -> list[Change]:
         """What waits; what comes later is asked for anew."""
@@ -140,9 +151,10 @@ class Changes:
             now = time.monotonic()
             late = [change for change in self._look() if change.deadline <= now]
             self._settle(late, Failed(FileBusy(self._path, self._patience, result.error.reason)))
-            self.held_up = bool(self._waiting)
-            if self.held_up:
-                self._thread.set_alarm(PAUSE, self._try_again)
+            waiting = self._look()
+            self.held_up = not all(change.is_owed for change in waiting)
+            if waiting:
+                self._thread.set_alarm(PAUSE if self.held_up else REST, self.send)
         else:
             self.held_up = False
             self._settle(self._look(), _verdict(result.error))
@@ -153,6 +165,8 @@ class Changes:
                 waits = change in self._waiting
                 if waits:
                     self._waiting.remove(change)
+                    if result is not None and isinstance(change.what, Ended) and isinstance(result.error, FileBusy):
+                        self._waiting.append(Change(change.what, Unheard(self._path, change.what), math.inf, None))
             if waits:
                 try:
                     if change.then is not None:
@@ -183,25 +197,36 @@ def _make(entries: Entries, waiting: Callable[[], list[Change]]) -> list[Change]
 class Told(asyncio.Future[None]):
     """Done when the file knows; what went wrong is logged, once, if it is dropped before anybody has asked."""
 
-    def __init__(self, path: str, *, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, path: str, what: What, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
-        self._path = path
+        self.nobody = Unheard(path, what)
 
     def __del__(self) -> None:
         if self._log_traceback:  # as asyncio keeps it: the error was not retrieved
-            _log(self._path, self._exception)
+            self.nobody.log(self._exception)
 
 
 class Unheard:
     """Takes a result for which nobody waits."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, what: What) -> None:
         self._path = path
+        self._is_end = isinstance(what, Ended)
 
     def give(self, result: Any, /) -> None:
         """Log what went wrong."""
         if isinstance(result, Failed):
-            _log(self._path, result.error)
+            self.log(result.error)
+
+    def log(self, error: BaseException | None) -> None:
+        """Say what the file does not know, and what comes of that."""
+        if not self._is_end:
+            text = "an invalidation is not in the file, and others may read what it was to end"
+        elif isinstance(error, FileBusy):
+            text = "the end of a mutation is not in the file: until it is, nothing of that is stored"
+        else:
+            text = "the end of a mutation is not in the file: until this process ends, nothing of that is stored"
+        logger.error("%s: %s", self._path, text, exc_info=error)
 
 
 class Away:
@@ -215,23 +240,15 @@ class Away:
         try:
             self._told.get_loop().call_soon_threadsafe(self._settle, result)
         except RuntimeError:
-            self._nobody(result)
+            self._told.nobody.give(result)
 
     def _settle(self, result: Any) -> None:
         if self._told.done():  # cancelled: whoever waited is gone
-            self._nobody(result)
+            self._told.nobody.give(result)
         elif isinstance(result, Failed):
             self._told.set_exception(result.error)
         else:
             self._told.set_result(None)
-
-    def _nobody(self, result: Any) -> None:
-        if isinstance(result, Failed):
-            _log(self._told._path, result.error)
-
-
-def _log(path: str, error: BaseException | None) -> None:
-    logger.error("%s: an invalidation is not in the file, and others may read what it was to end", path, exc_info=error)
 
 
 def _verdict(error: BaseException) -> Failed | None:

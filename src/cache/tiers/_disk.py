@@ -147,7 +147,8 @@ class DiskBackend:
     def end(self, covering: Covering, linger: float = 0.0) -> asyncio.Future[None] | None:
         """It has ended: as `invalidate`, and what rests on it may be stored again, after ``linger`` seconds.
 
-        If it fails, or if it lingers as the file is closed here, nobody stores that until this process ends.
+        If it fails with `FileBusy`, the file is told as soon as it is to be had. If that is closed here before or as it
+        lingers, nobody stores what rests on it until this process ends.
         """
         ended = Ended(covering)
         lingers = linger > 0 and self._thread.set_alarm(
@@ -243,6 +244,7 @@ class DiskBackend:
         deadline = time.monotonic() + patience
         while self._thread.closed is None and time.monotonic() < deadline:
             self._behind.send()
+            self._changes.send()
             evicted = await self._ask(Entries.evict)
             if evicted == 0 and not self._behind and not self._changes:
                 break
@@ -252,6 +254,7 @@ class DiskBackend:
         deadline = time.monotonic() + patience
         while self._thread.closed is None and time.monotonic() < deadline:
             self._behind.send()
+            self._changes.send()
             seat = Seat()
             if not self._thread.post((Entries.evict, (), {}), seat):
                 break

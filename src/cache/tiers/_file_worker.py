@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 import weakref
@@ -123,13 +124,14 @@ class Worker:
 
     def set_alarm(self, delay: float, function: Callable[[], object]) -> bool:
         """Have the thread call this when so many seconds are over, or sooner; False if there will be no more."""
-        if function in self._alarms and not self.ending:
+        due = time.monotonic() + delay
+        if self._alarms.get(function, math.inf) <= due and not self.ending:
             return True
         self.begin()
         with step.lock:
             if self.ending:
                 return False
-            self._alarms[function] = time.monotonic() + delay
+            self._alarms[function] = due
         self._wake.put(None)
         return True
 

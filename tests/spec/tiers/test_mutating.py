@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import coroutine
@@ -15,7 +15,9 @@ import pytest
 import cache
 from cache import AsyncCache, CacheError
 from cache.testing import FakeClock
+from cache.tiers import _changes
 from cache.tiers._disk import DiskBackend
+from tests.spec.backed import until
 from tests.unit.tiers.files import let_go, rows
 
 OPEN = "SELECT count(*) FROM mutations"
@@ -209,6 +211,79 @@ async def test_a_tier_that_was_closed_meanwhile_stays_covered_and_that_is_logged
     assert [record.message for record in caplog.records] == [
         "A tier was told that a mutation began, and could not be told that it has ended"
     ]
+
+
+async def by_itself(_: DiskBackend, path: str) -> None:
+    await until(lambda: covered([path]) == [0])
+
+
+async def by_the_next_change(tier: DiskBackend, _: str) -> None:
+    await tier.invalidate([])  # type: ignore[misc]  # there is a loop
+
+
+async def by_a_flush(tier: DiskBackend, _: str) -> None:
+    await tier.flush()
+
+
+@pytest.mark.parametrize("told", [by_itself, by_the_next_change, by_a_flush])
+async def test_an_end_that_a_file_could_not_be_told_in_time_is_told_when_it_can(
+    tiers: list[DiskBackend],
+    caches: list[AsyncCache],
+    paths: list[str],
+    told: Callable[[DiskBackend, str], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_changes, "REST", 0.01 if told is by_itself else 3_600.0)
+    await opened(tiers)
+    with ExitStack() as stack:
+        async with caches[0].mutating("a"):
+            stack.enter_context(held_up(paths[0]))
+        assert covered(paths) == [1, 0]
+    await told(tiers[0], paths[0])
+    assert covered(paths) == [0, 0]
+    assert not tiers[0]._changes
+
+
+async def test_so_is_the_end_of_one_that_has_lingered(
+    tiers: list[DiskBackend],
+    caches: list[AsyncCache],
+    paths: list[str],
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await opened(tiers)
+    with ExitStack() as stack:
+        async with caches[0].mutating("a", linger=0.001):
+            stack.enter_context(held_up(paths[0]))
+        clock.advance(0.001)
+        await until(lambda: caplog.messages[-1].endswith("until it is, nothing of that is stored"))
+    await tiers[0].flush()
+    assert covered(paths) == [0, 0]
+
+
+async def test_while_an_end_is_owed_a_file_that_another_holds_is_read(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str]
+) -> None:
+    await caches[0].get("b", lambda: "text")
+    await tiers[0].flush()
+    await caches[0].aclose()
+    with ExitStack() as stack:
+        async with caches[0].mutating("a"):
+            stack.enter_context(held_up(paths[0]))
+        assert tiers[0]._changes
+        assert await caches[0].get("b", lambda: "loaded") == "text"
+
+
+async def test_an_end_that_is_owed_as_the_file_is_closed_stays_covered_and_that_is_logged(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await opened(tiers[:1])
+    with ExitStack() as stack:
+        async with caches[0].mutating("a"):
+            stack.enter_context(held_up(paths[0]))
+        await tiers[0].aclose(0.0)
+    assert covered(paths[:1]) == [1]
+    assert caplog.messages[-1].endswith("until this process ends, nothing of that is stored")
 
 
 @pytest.mark.parametrize("patience", [0.0, 0.2])

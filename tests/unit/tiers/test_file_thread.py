@@ -332,9 +332,10 @@ def test_an_alarm_goes_off_once_and_at_the_earliest_of_its_times(thread: FileThr
     assert thread.set_alarm(0.0, ring)
     assert thread.set_alarm(LONG, lambda: rung.put(None))  # type: ignore[arg-type]  # it must not ring
     assert rung.get(timeout=LONG) is thread.call(where)
-    assert thread.set_alarm(0.0, ring)
-    assert thread.set_alarm(LONG, ring)
-    assert rung.get(timeout=LONG) is thread._worker.thread
+    for delays in ((0.0, LONG), (LONG, 0.0)):
+        for delay in delays:
+            assert thread.set_alarm(delay, ring)
+        assert rung.get(timeout=LONG) is thread._worker.thread
     assert thread.close()
     assert not thread.set_alarm(0.0, ring)
     assert rung.empty()
