@@ -127,7 +127,7 @@ class Changes:
             self._give_up()
 
     def _give_up(self) -> None:
-        """The file was closed: nothing that waits will be made."""
+        """Nothing that waits will be made: the file was closed, or no thread is to be had."""
         self._settle(self._look(), _verdict(self._thread.error()))
 
     def _send(self) -> bool:
@@ -153,8 +153,8 @@ class Changes:
             self._settle(late, Failed(FileBusy(self._path, self._patience, result.error.reason)))
             waiting = self._look()
             self.held_up = not all(change.is_owed for change in waiting)
-            if waiting:
-                self._thread.set_alarm(PAUSE if self.held_up else REST, self.send)
+            if waiting and not self._thread.set_alarm(PAUSE if self.held_up else REST, self.send):
+                self._give_up()
         else:
             self.held_up = False
             self._settle(self._look(), _verdict(result.error))

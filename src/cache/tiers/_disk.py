@@ -242,7 +242,7 @@ class DiskBackend:
 
     async def _flush(self, patience: float) -> int:
         deadline = time.monotonic() + patience
-        while self._thread.closed is None and time.monotonic() < deadline:
+        while self._thread.begin() and self._thread.closed is None and time.monotonic() < deadline:
             self._behind.send()
             self._changes.send()
             evicted = await self._ask(Entries.evict)

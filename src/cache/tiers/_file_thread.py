@@ -21,7 +21,7 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Concatenate, ParamSpec, TypeVar
 
-from cache.tiers._file_errors import FileClosed
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._file_worker import Asked, Seat, Waiter, Worker
 from cache.tiers._sqlite_entries import Entries
 from cache.tiers._sqlite_file import Call, SqliteFile
@@ -54,9 +54,10 @@ class FileThread:
         """Why operations fail with `FileClosed`, None as long as they do not."""
         return "it was closed by its user" if self._worker.ending else self._worker.file.closed
 
-    def begin(self) -> None:
-        """Have it run already when something is asked for."""
+    def begin(self) -> bool:
+        """Have it run already when something is asked for; False if no thread is to be had."""
         self._worker.begin()
+        return self._worker.thread is not None
 
     def is_current(self) -> bool:
         """Whether it is this very thread that asks."""
@@ -65,9 +66,11 @@ class FileThread:
         # another may have the number.
         return worker.thread is not None and not worker.ended and worker.thread.ident == threading.get_ident()
 
-    def error(self) -> FileClosed:
-        """What operations fail with once the thread was closed."""
+    def error(self) -> FileBusy | FileClosed:
+        """What operations fail with that nobody does: the thread was closed, or none is to be had."""
         file = self._worker.file
+        if self.closed is None:
+            return FileBusy(file.path, 0.0, self._worker.lacking)
         reason = self.closed or "it was closed by its user"
         return FileClosed(file.path, reason, given_up=file.given_up, stays=file.given_up and may_be_served(file.path))
 
@@ -76,8 +79,8 @@ class FileThread:
     ) -> asyncio.Future[T]:
         """Ask for an operation from the running event loop; it travels at the end of this turn.
 
-        Raises `FileClosed` at once if the thread was closed. A future that is cancelled does not keep the operation
-        from being done; its error is then logged.
+        Raises `FileClosed` at once if the thread was closed, and `FileBusy` if none is to be had. A future that is
+        cancelled does not keep the operation from being done; its error is then logged.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -94,14 +97,14 @@ class FileThread:
     def post(self, call: Call, waiter: Waiter) -> bool:
         """Ask for an operation from anywhere: it travels now, and what it returns is given to the waiter.
 
-        False if the thread was closed, and nothing will be done.
+        False if nothing will be done, and then `error` is why.
         """
         return self._worker.ask(Asked(call, waiter))
 
     def set_alarm(self, delay: float, function: Callable[[], object]) -> bool:
         """Call this in the thread when so many seconds are over, or sooner if it is to be called already.
 
-        False if the thread was closed, and it will not be called.
+        False if it will not be called.
         """
         return self._worker.set_alarm(delay, function)
 

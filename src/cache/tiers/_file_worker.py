@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from cache._step import step
-from cache.tiers._file_errors import FileClosed
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._sqlite_file import Call, Failed, SqliteFile
 
 logger = logging.getLogger("cache")
@@ -71,6 +71,8 @@ class Worker:
         self.file = file
         #: Whether no operation is taken on any more, and whether the thread is at its end.
         self.ending = self.ended = False
+        #: Why there was no thread when one was last to begin.
+        self.lacking = "it has no thread"
         #: What else is to be forgotten in a forked process.
         self.forked: list[weakref.WeakMethod[Callable[[], None]]] = []
         #: Who has to hear that alarms do not go off any more.
@@ -90,7 +92,10 @@ class Worker:
         self._alarms: dict[Callable[[], object], float] = {}
 
     def begin(self) -> None:
-        """Have a thread, unless it is at its end: outside of the lock, which that may need before it is under way."""
+        """Have a thread, unless it is at its end or none is to be had.
+
+        To be called outside of the lock, which the thread may need before it is under way.
+        """
         if self.thread is not None or self.ending:
             return
         # A daemon: what an operation has answered for is in the file, so the interpreter need not wait.
@@ -101,15 +106,20 @@ class Worker:
             self.thread = thread
         try:
             thread.start()
-        except BaseException:  # the next who asks tries again
+        except RuntimeError as error:  # as if another had the file: the next who asks tries again
+            self.thread = None
+            self.lacking = str(error)
+            asked = self._taken()  # by others, meanwhile
+            self._answer(asked, [Failed(FileBusy(self.file.path, 0.0, self.lacking))] * len(asked))
+        except BaseException:
             self.thread = None
             raise
 
     def ask(self, asked: Asked, loop: asyncio.AbstractEventLoop | None = None) -> bool:
-        """Take an operation on, at once or at the end of this turn of the loop; False if there will be no more."""
+        """Take an operation on, at once or at the end of this turn of the loop; False if nobody will do it."""
         self.begin()
         with step.lock:
-            if self.ending:
+            if self.ending or self.thread is None:
                 return False
             self._asked.append(asked)
             if loop in self._turns:
@@ -123,13 +133,13 @@ class Worker:
         return True
 
     def set_alarm(self, delay: float, function: Callable[[], object]) -> bool:
-        """Have the thread call this when so many seconds are over, or sooner; False if there will be no more."""
+        """Have the thread call this when so many seconds are over, or sooner; False if nobody will."""
         due = time.monotonic() + delay
         if self._alarms.get(function, math.inf) <= due and not self.ending:
             return True
         self.begin()
         with step.lock:
-            if self.ending:
+            if self.ending or self.thread is None:
                 return False
             self._alarms[function] = due
         self._wake.put(None)

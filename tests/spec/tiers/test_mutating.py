@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 import cache
-from cache import AsyncCache, CacheError
+from cache import AsyncCache, CacheError, FileBusy
+from cache._tier import Address, Moment, Record
 from cache.testing import FakeClock
 from cache.tiers import _changes
 from cache.tiers._disk import DiskBackend
@@ -259,6 +261,58 @@ async def test_so_is_the_end_of_one_that_has_lingered(
         await until(lambda: caplog.messages[-1].endswith("until it is, nothing of that is stored"))
     await tiers[0].flush()
     assert covered(paths) == [0, 0]
+
+
+@contextmanager
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        yield
+
+
+CHANGES: dict[str, Callable[[AsyncCache], Awaitable[object]]] = {
+    "delete": lambda cached: cached.delete("a"),
+    "set": lambda cached: cached.set("a", "set"),
+    "invalidate": lambda cached: cached.invalidate("tag"),
+    "tags of two tiers": lambda _: cache.invalidate("tag"),
+    "clear": lambda cached: cached.clear(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_for_which_no_thread_is_to_be_had_fails_and_is_over(
+    caches: list[AsyncCache], change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_threads(monkeypatch):
+        with pytest.raises(FileBusy, match="can't start new thread"):
+            await CHANGES[change](caches[0])
+        assert await caches[0].get("a", lambda: "loaded", tags=("tag",)) == ("set" if change == "set" else "loaded")
+    for each in caches:
+        assert not each._store.windows
+        assert not each._namespace.windows
+    assert await caches[0].delete("a")
+
+
+async def test_a_mutation_for_which_no_thread_is_to_be_had_does_not_run(
+    caches: list[AsyncCache], paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_threads(monkeypatch), pytest.raises(FileBusy, match="can't start new thread"):
+        async with both(caches):
+            pytest.fail("the body runs")
+    async with both(caches):
+        assert covered(paths) == [1, 1]
+
+
+async def test_a_flush_for_which_no_thread_is_to_be_had_is_over_at_once(
+    tiers: list[DiskBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_threads(monkeypatch):
+        tiers[0].write(Record(Address("texts", b"a"), b"v"), Moment(1, 1))
+        assert await tiers[0].flush() == tiers[0].flush_blocking() == 0
+    assert tiers[0].metrics().dropped == 1
 
 
 async def test_while_an_end_is_owed_a_file_that_another_holds_is_read(

@@ -11,13 +11,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from cache._tier import Address, Record
 from cache.tiers import _file_thread
-from cache.tiers._file_errors import FileClosed
+from cache.tiers._file_errors import FileBusy, FileClosed
 from cache.tiers._file_thread import FileThread
 from cache.tiers._file_worker import Asked, Seat, Then, Worker
 from cache.tiers._sqlite_entries import Entries
@@ -402,9 +402,27 @@ def test_a_thread_that_cannot_begin_is_the_error_of_whoever_asked(
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start new thread"):
+        with pytest.raises(FileBusy, match="can't start new thread"):
             thread.call(Entries.usage)
+        assert not thread.begin()
+        assert not thread.set_alarm(0.0, thread.begin)
     assert thread.call(Entries.usage).entries == 0
+
+
+def test_nor_does_anybody_wait_who_has_asked_while_it_was_to_begin(
+    thread: FileThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def refuse(self: threading.Thread) -> None:
+        assert thread.post((where, (), {}), Then(given.append))  # as another thread
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert not thread.begin()
+    (failed,) = given
+    assert isinstance(failed.error, FileBusy)
 
 
 async def test_a_file_that_was_given_up_says_so(
