@@ -145,7 +145,8 @@ class Changes:
     def _made(self, result: Any) -> None:
         if not isinstance(result, Failed):
             self.held_up = False
-            self._settle(result, None)
+            for change, refusal in result.items():
+                self._settle([change], refusal)
             self._changed(sum(change.count for change in result))
         elif isinstance(result.error, FileBusy):
             now = time.monotonic()
@@ -178,15 +179,21 @@ class Changes:
 
 
 @owes
-def _make(entries: Entries, waiting: Callable[[], list[Change]]) -> list[Change]:
-    """Make all that wait, and tell which those were: they wait on, until it is certain that this was not undone."""
-    made = waiting()
+def _make(entries: Entries, waiting: Callable[[], list[Change]]) -> dict[Change, Failed | None]:
+    """Make all that wait, and tell which those were: they wait on, until it is certain that this was not undone.
+
+    A mutation may be refused, alone: the others are made.
+    """
+    made: dict[Change, Failed | None] = dict.fromkeys(waiting())
     for change in made:
         match change.what:
             case Record() as record:
                 entries.assign(record)
             case Covering() as covering:
-                entries.cover(covering)
+                try:
+                    entries.cover(covering)
+                except FileBusy as error:
+                    made[change] = Failed(error)
             case Ended(covering):
                 entries.uncover(covering)
             case (addresses, spaces):

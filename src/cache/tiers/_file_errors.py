@@ -42,7 +42,7 @@ class FileBusy(CacheError):
 
     def __str__(self) -> str:
         if self.reason is not None:
-            return f"{self.path} cannot be opened now ({self.reason}), so nothing was done"
+            return f"{self.path} cannot be used now ({self.reason}), so nothing was done"
         return (
             f"{self.path} is being written by another process since more than {self.patience:g} s, so nothing was "
             f"done: it may be stopped, or share the file over a network"

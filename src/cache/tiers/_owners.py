@@ -31,6 +31,12 @@ if sys.platform == "win32":
         except PermissionError:
             return False
         return True
+
+    def _share(fd: int, path: str) -> None:
+        """There nobody makes a file in place of somebody else."""
+
+    def _share_folder(folder: Path, path: str) -> None:
+        """Nor a folder."""
 else:
     import fcntl
 
@@ -41,6 +47,21 @@ else:
             return False
         return True
 
+    def _share(fd: int, path: str) -> None:
+        """What the administrator makes belongs to the owner of the database, as what SQLite makes beside it does."""
+        if os.geteuid() == 0:
+            with suppress(OSError):  # not every administrator may
+                database = os.stat(path)  # noqa: PTH116 - the path is a string for the sake of SQLite
+                os.fchown(fd, database.st_uid, database.st_gid)
+
+    def _share_folder(folder: Path, path: str) -> None:
+        # By a descriptor: whoever may write beside it could put something else there, which is not to be given away.
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _share(fd, path)
+        finally:
+            os.close(fd)
+
 
 class Owners:
     """The owners of mutations of the file at ``path``, of which this may become one; for one thread.
@@ -49,6 +70,7 @@ class Owners:
     """
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self.folder = Path(f"{path}-owners")
         self.forget()
 
@@ -143,10 +165,12 @@ class Owners:
             self._let_go()
         with suppress(FileExistsError):
             self.folder.mkdir(0o700)
+            _share_folder(self.folder, self.path)
         while self._fd is None:
             number = secrets.randbits(63)
             fd = os.open(self._path(number), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
+                _share(fd, self.path)
                 if _try_lock(fd) and self._is_at(fd, number):  # else who removes the dead was quicker
                     self._number, self._fd = number, fd
             finally:

@@ -154,10 +154,10 @@ class Entries:
     def cover(self, covering: Covering) -> None:
         """A mutation begins: what it covers is invalidated, and until it has ended nothing that rests on it is stored.
 
-        Raises ``OSError`` where nobody could be told that this process has died.
+        Raises ``OSError`` or `FileBusy`, and has done nothing, where nobody could be told that this process has died.
         """
-        self.invalidate(covering.addresses, covering.spaces)
         self._mutations.cover(covering.number, names_of(covering.addresses, covering.spaces))
+        self.invalidate(covering.addresses, covering.spaces)
 
     @changes
     def uncover(self, covering: Covering) -> None:

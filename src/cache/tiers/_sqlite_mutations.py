@@ -15,6 +15,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from cache.tiers._file_errors import FileBusy
 from cache.tiers._owners import Owners
 from cache.tiers._sqlite_marks import Marks
 
@@ -37,8 +38,16 @@ class Mutations:
         self._any: bool | None = None
 
     def cover(self, number: int, names: Sequence[bytes]) -> None:
-        """A mutation of these begins, which have been marked. Raises ``OSError`` if its end could not be told."""
-        owner = self._owners.cover(number)
+        """A mutation begins of these, which are marked in the same transaction.
+
+        Raises ``OSError``, or `FileBusy` where the folder of the owners alone is to blame, if nobody could be told that
+        this process has died.
+        """
+        try:
+            owner = self._owners.cover(number)
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            reason = f"{error}; whoever mutates needs {self._owners.folder}: let its user own that folder, or delete it"
+            raise FileBusy(self._owners.path, 0.0, reason) from error
         self._connection.executemany(
             "INSERT OR IGNORE INTO mutations (number, name, owner) VALUES (?, ?, ?)",
             ((number, name, owner) for name in names),

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cache import AsyncCache, FileClosed
+from cache import AsyncCache, FileBusy, FileClosed
 from cache._tier import Address, Covering, Moment, Record
 from cache.tiers._disk import DiskBackend
+from tests.unit.tiers.files import let_go
 
 Somebody = Callable[[], AbstractContextManager[None]]
 ADDRESSES = [Address("s", b"%d" % number) for number in range(20)]
@@ -198,6 +199,62 @@ def test_a_disk_that_is_full_before_the_file_is_opened_keeps_nothing_that_has_ch
         assert change(backend, "end") is None
     (small_disk / "other").unlink()
     assert held(path) == [None]
+
+
+@administrator
+def test_a_file_in_which_the_administrator_has_mutated_is_mutated_by_its_owner_as_before(
+    place: Path, unprivileged: Somebody, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, owners = place / "cache.db", place / "cache.db-owners"
+    place.chmod(0o777)
+    with unprivileged(), closing(DiskBackend(path)) as first:
+        assert store(first) == 1
+    with closing(DiskBackend(path)) as administrators:
+        assert change(administrators, "begin") is None
+        for made in (owners, *owners.iterdir()):
+            assert made.stat().st_uid == path.stat().st_uid != 0
+        assert change(administrators, "end") is None
+    with unprivileged(), closing(DiskBackend(path)) as backend:
+        assert change(backend, "begin") is None
+        assert change(backend, "end") is None
+        assert store(backend) == 1
+    assert caplog.messages == []
+
+
+@administrator
+def test_a_mutation_in_which_the_administrator_has_died_is_discovered_by_the_owner_of_the_file(
+    place: Path, unprivileged: Somebody
+) -> None:
+    path = place / "cache.db"
+    place.chmod(0o777)
+    with unprivileged(), closing(DiskBackend(path)) as first:
+        assert store(first) == 1
+    with closing(DiskBackend(path)) as dying:
+        assert change(dying, "begin") is None
+        with unprivileged(), closing(DiskBackend(path)) as backend:
+            assert store(backend) == 0
+        let_go(dying._thread._worker.file)
+        with unprivileged(), closing(DiskBackend(path)) as backend:
+            assert store(backend) == 1
+
+
+@administrator
+def test_a_folder_of_owners_that_belongs_to_somebody_else_fails_mutations_and_nothing_more(
+    place: Path, unprivileged: Somebody, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, owners = place / "cache.db", place / "cache.db-owners"
+    place.chmod(0o777)
+    owners.mkdir(0o700)
+    with unprivileged(), closing(DiskBackend(path)) as backend:
+        assert store(backend) == 1
+        with pytest.raises(FileBusy, match=r"Permission denied.* let its user own that folder, or delete it"):
+            change(backend, "begin")
+        assert change(backend, "invalidate") is None
+        assert store(backend) == 1
+        owners.rmdir()
+        assert change(backend, "begin") is None
+        assert change(backend, "end") is None
+    assert caplog.messages == []
 
 
 def change(backend: DiskBackend, what: str) -> object:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cache import CacheError
-from cache._tier import Moment, Record, Tier
+from cache._tier import Covering, Moment, Record, Tier
 from cache.codec import MsgspecCodec, PickleCodec
 from cache.testing import FakeClock
 from cache.tiers import _behind, _changes, _disk, _file_thread
@@ -461,6 +461,18 @@ async def test_a_change_that_the_file_refuses_for_another_reason_is_the_error_of
     with pytest.raises(TypeError):
         await done
     await backend.invalidate([A])  # type: ignore[misc]  # there is a loop
+
+
+async def test_a_mutation_that_is_refused_is_refused_alone(backend: DiskBackend) -> None:
+    await asyncio.to_thread(store, backend, Record(A, b"v"), Record(B, b"v"))
+    backend._thread._worker.file._owners.folder.touch()
+    begun, done = backend.begin(Covering((A,), (), 1)), backend.invalidate([B])
+    assert begun is not None
+    assert done is not None
+    with pytest.raises(FileBusy, match="let its user own that folder, or delete it"):
+        await begun
+    await done
+    assert await backend.read([A, B]) == [Record(A, b"v"), await backend.moment()]
 
 
 def test_closing_ends_in_time_whatever_the_file_is_doing(make_backend: MakeBackend, path: str) -> None:

@@ -196,6 +196,7 @@ def test_where_nothing_can_be_locked_there_is_no_owner(one: Owners, monkeypatch:
     def fail(*_: object) -> None:
         raise OSError(errno.ENOLCK, "no locks available")
 
+    one.folder.mkdir()
     monkeypatch.setattr(fcntl, "flock", fail)
     monkeypatch.setattr(os, "close", note)
     with pytest.raises(OSError, match="no locks"):

@@ -143,7 +143,7 @@ def test_a_process_that_has_run_out_of_files_has_not_lost_this_one(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", refuse)
-        with pytest.raises(FileBusy, match=r"cannot be opened now \(\[Errno \d+\] Too many open files\)"):
+        with pytest.raises(FileBusy, match=r"cannot be used now \(\[Errno \d+\] Too many open files\)"):
             do(file, Entries.invalidate, [A])
     assert held(file, A) == [b"v"]
     assert do(file, Entries.invalidate, [A]) == 1

@@ -173,12 +173,31 @@ def test_who_runs_out_of_descriptors_is_told_that_nothing_was_done(
     cover(one, A)
 
 
-def test_where_there_can_be_no_owner_the_file_is_given_up(
+def test_where_there_can_be_no_owner_a_mutation_fails_and_the_file_stays(
     make_file: MakeFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = make_file()
     store(one, A)
     one._owners.folder.touch()
+    with pytest.raises(FileBusy, match=r"Not a directory: .*-owners: let its user own that folder, or delete it"):
+        cover(one, A)
+    assert held(one, A) == [b"v"]
+    one._owners.folder.unlink()
+    cover(one, A)
+    assert held(one, A) == [None]
+    assert caplog.text == ""
+
+
+def test_where_there_is_no_room_for_an_owner_the_file_is_given_up(
+    make_file: MakeFile, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make_file()
+    store(one, A)
+
+    def fail(_: Owners) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(_owners.Owners, "_become", fail)
     with pytest.raises(FileClosed, match="it cannot be used"):
         cover(one, A)
     assert "The cache goes on without it" in caplog.text
