@@ -356,6 +356,7 @@ async def test_a_mutation_that_waits_for_a_file_which_another_holds_ends_when_th
         await closing
     assert "A tier was told that a mutation began, and could not be told that it has ended" in caplog.messages
     assert not cached._store.windows
+    let_go(tier._thread._worker.file)
 
 
 async def test_a_tier_that_came_to_stand_behind_the_cache_during_a_mutation_is_told_of_its_end(
