@@ -64,9 +64,8 @@ class Telling:
 
     def launch(self) -> None:
         try:
-            with step:
-                lift = cover(self._truths)
-            tell_tiers(self._truths, lift)
+            with step:  # in which nobody waits
+                tell_tiers(self._truths, cover(self._truths))
         except CacheError:
             logger.exception("An invalidation asked for by a finalizer did not reach a tier")
 

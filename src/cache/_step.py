@@ -123,6 +123,13 @@ class Step:
         with self:
             return bool(change(*args))
 
+    def after(self, launchable: Launchable) -> bool:
+        """Launch this when the step is over that this thread is in the middle of; False if it is in none."""
+        with self.lock:
+            if self._depth:
+                self.launches.append(launchable)
+            return self._depth > 0
+
     def guard_forks(self) -> None:
         """See to it that a process that is forked while another thread is in a step finds the lock free."""
         if hasattr(os, "register_at_fork"):

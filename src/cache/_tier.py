@@ -144,8 +144,9 @@ class Tier(Protocol):
 
         In an event loop it returns a future, which is done when no process can read any more what rests on them; its
         error is logged if nobody asks for it. ``then`` is called before, in whatever thread, also if it has failed.
-        Without an event loop it waits for that, and returns None. Fails with `CacheError` if it may not have become
-        known to other processes. A tier that was given up, of which nothing is served any more, is no error.
+        Without an event loop it waits for that, and returns None; in the middle of a step nobody waits, and an error is
+        logged. Fails with `CacheError` if it may not have become known to other processes. A tier that was given up, of
+        which nothing is served any more, is no error.
         """
         ...
 

@@ -229,3 +229,15 @@ def test_there_is_one_step_in_a_process() -> None:
     with step:
         assert not is_free(step)
     assert is_free(step)
+
+
+def test_what_is_to_come_after_a_step_is_launched_at_its_end_and_outside_of_one_not_at_all() -> None:
+    mine, launched = Step(), []
+    launch = Launch(lambda: launched.append(is_free(mine)))
+    assert not mine.after(launch)
+    with mine.lock:
+        assert not mine.after(launch)
+    with mine:
+        assert mine.after(launch)
+        assert launched == []
+    assert launched == [True]

@@ -209,8 +209,8 @@ class Told(asyncio.Future[None]):
         self.nobody = Unheard(path, what)
 
     def __del__(self) -> None:
-        if self._log_traceback:  # as asyncio keeps it: the error was not retrieved
-            self.nobody.log(self._exception)
+        if self._log_traceback and self._exception:  # as asyncio keeps it: the error was not retrieved
+            self.nobody.give(Failed(self._exception))
 
 
 class Unheard:
@@ -219,21 +219,24 @@ class Unheard:
     def __init__(self, path: str, what: What) -> None:
         self._path = path
         self._is_end = isinstance(what, Ended)
+        self._error: BaseException | None = None
 
     def give(self, result: Any, /) -> None:
-        """Log what went wrong."""
+        """Log what went wrong; when a step is over, for handlers are strangers."""
         if isinstance(result, Failed):
-            self.log(result.error)
+            self._error = result.error
+            if not step.after(self):
+                self.launch()
 
-    def log(self, error: BaseException | None) -> None:
+    def launch(self) -> None:
         """Say what the file does not know, and what comes of that."""
         if not self._is_end:
             text = "an invalidation is not in the file, and others may read what it was to end"
-        elif isinstance(error, FileBusy):
+        elif isinstance(self._error, FileBusy):
             text = "the end of a mutation is not in the file: until it is, nothing of that is stored"
         else:
             text = "the end of a mutation is not in the file: until this process ends, nothing of that is stored"
-        logger.error("%s: %s", self._path, text, exc_info=error)
+        logger.error("%s: %s", self._path, text, exc_info=self._error)
 
 
 class Away:

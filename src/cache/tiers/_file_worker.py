@@ -92,7 +92,7 @@ class Worker:
         self._alarms: dict[Callable[[], object], float] = {}
 
     def begin(self) -> None:
-        """Have a thread, unless it is at its end or none is to be had.
+        """Have a thread, unless it is at its end or none is to be had; in a step it starts when that is over.
 
         To be called outside of the lock, which the thread may need before it is under way.
         """
@@ -104,6 +104,14 @@ class Worker:
             if self.thread is not None:  # a finalizer was quicker, or another thread
                 return
             self.thread = thread
+        if not step.after(self):
+            self.launch()
+
+    def launch(self) -> None:
+        """Start the thread."""
+        thread = self.thread
+        if thread is None or thread.ident is not None:
+            return
         try:
             thread.start()
         except RuntimeError as error:  # as if another had the file: the next who asks tries again

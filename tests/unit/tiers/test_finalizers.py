@@ -18,6 +18,7 @@ from cache._step import step
 from cache._tier import Address, Record
 from cache.tiers import _file_worker
 from cache.tiers._disk import DiskBackend
+from cache.tiers._file_worker import Seat
 from tests.unit.tiers.files import A, B, rows
 
 LONG = 60.0  # seconds after which what waits for itself has failed
@@ -174,6 +175,89 @@ def test_a_finalizer_under_the_lock_has_told_the_tier_when_it_is_over(
     assert in_time(lambda: backend.invalidate([A])) is None
     assert rows(str(tmp_path / "cache.db"), "SELECT key FROM entries") == []
     assert backend.close()
+
+
+def test_a_finalizer_in_a_step_has_nobody_wait_for_the_file(tmp_path: Path) -> None:
+    backend, path = DiskBackend(tmp_path / "cache.db"), str(tmp_path / "cache.db")
+    cached = AsyncCache(name="texts", backup=backend)
+    assert cached.get_blocking("a", lambda: "text") == "text"
+    backend.flush_blocking()
+    begun, may_go = threading.Event(), threading.Event()
+    backend._thread.post((lambda _: begun.set() or may_go.wait(LONG), (), {}), Seat())  # type: ignore[func-returns-value]  # two in one
+    assert begun.wait(LONG)
+
+    def change() -> bool:
+        with step:
+            cached.delete("a")
+        return True
+
+    assert in_time(change)
+    may_go.set()
+    backend.moment_blocking()  # which is asked for after the change
+    assert rows(path, "SELECT key FROM entries") == []
+    assert not cached._store.windows
+    assert backend.close()
+
+
+def test_what_is_read_before_the_tier_hears_of_a_finalizer_is_not_kept(tmp_path: Path) -> None:
+    backend = DiskBackend(tmp_path / "cache.db")
+    cached = AsyncCache(name="texts", backup=backend)
+    cached.get_blocking("a", lambda: "old")
+    backend.flush_blocking()
+    read: list[str] = []
+
+    class Reading:
+        """Another thread, which is quicker."""
+
+        def launch(self) -> None:
+            read.append(cached.get_blocking("a", lambda: "loaded"))
+
+    with step:
+        step.launches.append(Reading())
+        cached.delete("a")
+    assert read == ["old"]
+    assert cached.get_blocking("a", lambda: "new") == "new"
+    assert backend.close()
+
+
+def test_the_thread_of_a_file_that_is_needed_in_a_step_starts_when_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, plain = DiskBackend(tmp_path / "cache.db"), AsyncCache()
+    cached = AsyncCache(name="texts", backup=backend)
+
+    class Beginning(threading.Event):
+        """As the thread says that it has begun a finalizer runs in it, which needs the step."""
+
+        def set(self) -> None:
+            plain.delete("a")
+            super().set()
+
+    class Thread(threading.Thread):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._started = Beginning()
+
+    monkeypatch.setattr(_file_worker, "threading", SimpleNamespace(Thread=Thread))
+
+    def change() -> bool:
+        with step:
+            cached.delete("a")
+        return True
+
+    assert in_time(change)
+    assert backend.close()
+
+
+def test_what_a_finalizer_in_a_step_asks_for_in_vain_is_logged_when_that_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = DiskBackend(tmp_path / "cache.db")
+    assert backend.close()
+    with step:
+        backend.invalidate([A])
+        assert caplog.messages == []
+    assert "an invalidation is not in the file" in caplog.text
 
 
 def test_two_finalizers_one_in_a_step_and_one_under_the_lock_do_not_wait_for_each_other(tmp_path: Path) -> None:
