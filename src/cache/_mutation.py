@@ -143,9 +143,13 @@ class Mutating:
             linger = self._linger_after(error)
         finally:  # whatever a linger function raises, nothing must stay covered
             try:
-                told = self._behind.end(linger)
-                if not isinstance(error, GeneratorExit):  # of a coroutine that is thrown away, which cannot wait
-                    cancelled = await _wait_for(told)
+                if isinstance(error, GeneratorExit):  # of a coroutine that is thrown away, which cannot wait
+                    with step:  # in which nobody does
+                        self._behind.end(linger)
+                else:
+                    cancelled = await _wait_for(self._behind.end(linger))
+            except CacheError:
+                logger.exception(UNTOLD)
             finally:
                 self._close(window, linger, error)
         if cancelled is not None:
@@ -161,7 +165,8 @@ class Mutating:
     def _close_unused(self) -> None:
         window = self._entered()
         try:
-            self._behind.cancel()
+            with step:  # in which nobody waits: of a coroutine that is thrown away the loop may have ended
+                self._behind.cancel()
         except CacheError:
             logger.exception(UNTOLD)
         finally:

@@ -19,9 +19,11 @@ from cache._tier import Address, Moment, Record
 from cache.testing import FakeClock
 from cache.tiers import _changes
 from cache.tiers._disk import DiskBackend
+from cache.tiers._file_worker import Seat
 from tests.spec.backed import until
 from tests.unit.tiers.files import let_go, rows
 
+LONG = 60.0  # seconds after which what waits for itself has failed
 OPEN = "SELECT count(*) FROM mutations"
 
 
@@ -64,6 +66,16 @@ def held_up(path: str) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")
+
+
+@contextmanager
+def busy(tier: DiskBackend) -> Iterator[None]:
+    """Its thread is in the middle of something, for as long as it takes."""
+    may_go, done = threading.Event(), Seat()
+    assert tier._thread.post((lambda _: may_go.wait(LONG), (), {}), done)
+    yield
+    may_go.set()
+    assert done.take(), "somebody has waited for it"
 
 
 async def opened(tiers: list[DiskBackend]) -> None:
@@ -125,6 +137,46 @@ async def test_of_a_body_that_is_thrown_away_the_tiers_know_and_nobody_waits(
     assert covered(paths) == [0, 0]
 
 
+@pytest.mark.parametrize("where", ["as it begins", "in its body"])
+def test_so_it_is_where_no_loop_runs_any_more_and_another_holds_the_file(
+    tiers: list[DiskBackend], caches: list[AsyncCache], paths: list[str], where: str
+) -> None:
+    thrown: list[Coroutine[Any, Any, None]] = []
+    left: list[object] = []
+
+    async def change(entered: asyncio.Event) -> None:
+        try:
+            async with both(caches):
+                entered.set()
+                await asyncio.Event().wait()
+        except BaseException as error:
+            left.append(type(error))
+            raise
+
+    async def begin() -> None:
+        entered = asyncio.Event()
+        thrown.append(change(entered))
+        if where == "in its body":
+            await drive(thrown[0], entered)
+        else:
+            thrown[0].send(None)
+
+    with ExitStack() as stack:
+        for tier in tiers:
+            tier.moment_blocking()
+            if where == "as it begins":
+                stack.enter_context(busy(tier))
+        asyncio.run(begin())
+        if where == "in its body":
+            for tier in tiers:
+                stack.enter_context(busy(tier))
+        thrown.pop().close()
+    assert left == [GeneratorExit]
+    for tier in tiers:
+        tier.moment_blocking()
+    assert covered(paths) == [0, 0]
+
+
 async def test_in_a_thread_the_tiers_know_too(caches: list[AsyncCache], paths: list[str]) -> None:
     def change() -> list[int]:
         with both(caches):
@@ -156,6 +208,7 @@ async def test_in_a_thread_it_does_not_run_either(
 
     with held_up(paths[1]), pytest.raises(CacheError, match="is being written by another process"):
         await asyncio.to_thread(change)
+    await settled(tiers)
     assert covered(paths) == [0, 0]
 
 
