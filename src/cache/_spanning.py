@@ -90,6 +90,9 @@ def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | N
     It holds for every cache and cached function that was not given its own, those made before as well as those made
     afterwards; what they had stored is dropped. None: those made afterwards have none.
 
+    A tier hears only of the end of a mutation that is in progress now, so that without a bus another process may store
+    there what it loads before the commit: configure it first.
+
     Args:
         bus: As for `AsyncCache`.
         backup: As for `AsyncCache`.
