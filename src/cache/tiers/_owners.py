@@ -110,7 +110,7 @@ class Owners:
 
     def lives(self, owner: int) -> bool:
         """Whether that owner may be alive."""
-        if owner == self._number:
+        if owner == self._number:  # as the lock would say, sooner
             return True
         try:
             fd = os.open(self._path(owner), os.O_RDWR | os.O_CLOEXEC)

@@ -126,6 +126,14 @@ def test_an_owner_whose_file_a_stranger_has_deleted_counts_as_alive_and_takes_an
     assert not other.lives(second)
 
 
+def test_those_who_ask_at_once_whether_an_owner_lives_do_not_take_each_other_for_it(one: Owners, other: Owners) -> None:
+    number = cover(one)
+    die(one)
+    with one._path(number).open() as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)  # as another process does while it asks
+        assert not other.lives(number)
+
+
 def test_an_owner_whose_file_cannot_be_opened_counts_as_alive(
     one: Owners, other: Owners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
