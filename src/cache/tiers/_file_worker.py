@@ -101,7 +101,7 @@ class Worker:
         # A daemon: what an operation has answered for is in the file, so the interpreter need not wait.
         thread = threading.Thread(target=self._work, name=f"cache {self.file.path}", daemon=True)
         with step.lock:
-            if self.thread is not None:  # a finalizer was quicker, or another thread
+            if self.thread is not None or self.ending:  # a finalizer was quicker, or another thread
                 return
             self.thread = thread
         if not step.after(self):
@@ -157,12 +157,14 @@ class Worker:
         """Do what was asked for, and end, and tell this one; False if there is no thread that could."""
         with step.lock:
             self.ending = True
-            if self.thread is None or self.ended:
-                self.file.close()
-                return False
-            self._asked.append(Asked(None, waiter))
-        self._wake.put(None)
-        return True
+            has_thread = self.thread is not None and not self.ended
+            if has_thread:
+                self._asked.append(Asked(None, waiter))
+        if has_thread:
+            self._wake.put(None)
+        else:
+            self.file.close()
+        return has_thread
 
     def stop(self) -> None:
         """As `end`, with nobody to tell. A finalizer may call it, in the middle of anything: it takes no lock."""

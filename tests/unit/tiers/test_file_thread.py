@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 
+from cache._step import step
 from cache._tier import Address, Record
 from cache.tiers import _file_thread
 from cache.tiers._file_errors import FileBusy, FileClosed
@@ -407,6 +408,36 @@ def test_a_thread_that_cannot_begin_is_the_error_of_whoever_asked(
         assert not thread.begin()
         assert not thread.set_alarm(0.0, thread.begin)
     assert thread.call(Entries.usage).entries == 0
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_file_is_not_closed_under_the_lock(
+    thread: FileThread, file: SqliteFile, monkeypatch: pytest.MonkeyPatch, used: bool
+) -> None:
+    held: list[bool] = []
+    close = file.close
+    monkeypatch.setattr(file, "close", lambda: held.append(step.is_mine()) or close())  # type: ignore[func-returns-value]  # two in one
+    if used:
+        thread.call(Entries.usage)
+    assert thread.close(LONG)
+    assert thread.close(LONG)
+    assert held
+    assert not any(held)
+
+
+def test_a_thread_that_is_closed_as_it_is_made_does_not_begin(
+    thread: FileThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(threading.Thread):
+        """As it is made, another thread closes it."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            assert thread.close(LONG)
+
+    monkeypatch.setattr(threading, "Thread", Closed)
+    assert not thread.begin()
+    assert not thread.post((where, (), {}), Seat())
 
 
 def test_nor_does_anybody_wait_who_has_asked_while_it_was_to_begin(
