@@ -119,7 +119,7 @@ class Worker:
             self.lacking = str(error)
             asked = self._taken()  # by others, meanwhile
             self._answer(asked, [Failed(FileBusy(self.file.path, 0.0, self.lacking))] * len(asked))
-        except BaseException:
+        except BaseException:  # an interrupt, say: the next who asks tries again
             self.thread = None
             raise
 
