@@ -47,7 +47,9 @@ class Lingering:
         item = (monotonic() + seconds, next(self._order), tuple(slots))
         heapq.heappush(self._items, item)
         if self._thread is None:
-            self._start()
+            # Not in a step, which a finalizer may need that runs in the thread before it is under way.
+            if not step.after(self):
+                self.launch()
         elif self._items[0] is item:
             self._wake.put(None)
 
@@ -75,14 +77,17 @@ class Lingering:
             self._thread = None
             return None
 
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+    def launch(self) -> None:
+        """Have a thread wait, unless one does."""
+        with step:
+            if self._thread is not None or not self._items:
+                return
+            self._thread = thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # the interpreter is ending, and the kernel will end the mutations with it
             logger.debug("%s", error)
-        else:
-            self._thread = thread
+            self._thread = None
 
     def _run(self) -> None:
         wake = self._wake

@@ -79,6 +79,14 @@ def test_they_end_in_a_step(owner: Owner, clock: FakeClock) -> None:
     assert owner.depths == [1]
 
 
+def test_the_thread_does_not_begin_in_a_step_which_it_may_need_before_it_is_under_way(owner: Owner) -> None:
+    with step:
+        owner.lingering.add([1], 0.001)
+        assert owner.lingering._thread is None
+    owner.heard.wait(60)
+    assert owner.ended == [(1,)]
+
+
 def test_one_thread_ends_all_that_lingers_and_is_gone_with_the_last(owner: Owner) -> None:
     for _ in range(2):
         for slot in range(50):
