@@ -200,6 +200,7 @@ async def test_whenever_it_is_cancelled_nothing_stays_covered(shop: Shop) -> Non
     @AgentCacheInvalidator("cart:{user}", linger=0.0)
     @AgentCache("profile:{user}")
     async def check_out(user: str) -> int:
+        await asyncio.sleep(0)
         return shop.read(user)
 
     @AgentCache("cart:{user}")
