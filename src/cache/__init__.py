@@ -43,6 +43,7 @@ __all__ = [
     "FileClosed",
     "LoadCancelled",
     "Mutating",
+    "RedisBackend",
     "SharedMemoryBus",
     "Tier",
     "cached",
@@ -59,6 +60,7 @@ __all__ = [
 if TYPE_CHECKING:
     from cache.tiers._disk import DiskBackend
     from cache.tiers._file_errors import FileBusy, FileClosed
+    from cache.tiers._redis._backend import RedisBackend
     from cache.tiers._shared_memory import SharedMemoryBus
 
 #: What is loaded when it is first touched: not every program needs it.
@@ -66,6 +68,7 @@ _LATER = {
     "DiskBackend": "cache.tiers._disk",
     "FileBusy": "cache.tiers._file_errors",
     "FileClosed": "cache.tiers._file_errors",
+    "RedisBackend": "cache.tiers._redis._backend",
     "SharedMemoryBus": "cache.tiers._shared_memory",
 }
 

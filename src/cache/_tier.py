@@ -111,6 +111,13 @@ class Tier(Protocol):
         """As `read`, for a thread that has no event loop."""
         ...
 
+    def release(self, addresses: Sequence[Address]) -> None:
+        """Of these `read` has given a moment to begin a load at, and nothing will be written: its load has failed, say.
+
+        Others may be waiting for its value. It returns at once and never raises for the tier.
+        """
+        ...
+
     def moment(self) -> Awaitable[Moment | None]:
         """The moment from which a load may begin that must not read the tier; None where that cannot be said."""
         ...

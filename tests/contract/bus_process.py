@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from typing import Any
 
 import cache
@@ -19,11 +20,18 @@ async def load(key: str) -> Any:
     return truth.get(key, key)
 
 
-async def serve(make_bus: str) -> None:
-    bus = eval(make_bus, {"cache": cache})  # noqa: S307 - the test has written it
-    c = AsyncCache(name="c", bus=bus)
+async def hear(options: dict[str, Any]) -> None:
+    """Wait until all is heard that was told up to now: where all look at one memory, it has been."""
+    hear_all = getattr(options.get("backup"), "hear_all", None)
+    if hear_all is not None:
+        await hear_all()
 
-    @cached(name="read", bus=bus, tags=("user:{key}",))
+
+async def serve(make: str) -> None:
+    options = eval(make, {"cache": cache})  # noqa: S307 - the test has written it
+    c = AsyncCache(name="c", **options)
+
+    @cached(name="read", **options, tags=("user:{key}",))
     async def read(key: str, page: int = 0) -> tuple[Any, int]:
         return await load(key), page
 
@@ -36,8 +44,9 @@ async def serve(make_bus: str) -> None:
             print(repr("begun"), flush=True)  # noqa: T201 - to the test
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
 
-    names = {"c": c, "read": read, "outer": outer, "cache": cache, "truth": truth, "load": load, "bus": bus}
-    names |= {"mutate_until_killed": mutate_until_killed}
+    names = {"c": c, "read": read, "outer": outer, "cache": cache, "truth": truth, "load": load}
+    names |= {"mutate_until_killed": mutate_until_killed, "hear": partial(hear, options)}
+    await hear(options)
     print(repr("ready"), flush=True)  # noqa: T201 - to the test
     while line := await asyncio.to_thread(sys.stdin.readline):
         try:

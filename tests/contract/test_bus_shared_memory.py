@@ -13,5 +13,5 @@ if sys.platform != "linux":
 
 class TestSharedMemoryBus(BusContract):
     @pytest.fixture
-    def make_bus(self, tmp_path: Path) -> str:
-        return f"cache.SharedMemoryBus('contract', directory={str(tmp_path)!r})"
+    def make(self, tmp_path: Path) -> str:
+        return f"{{'bus': cache.SharedMemoryBus('contract', directory={str(tmp_path)!r})}}"

@@ -24,17 +24,33 @@ numbers = count(1)
 View = Callable[[], Tier]
 
 
+async def heard(tier: Tier) -> None:
+    """Let it know of all that others have done. One that asks where all is kept does so anyway; others are told."""
+    hear_all = getattr(tier, "hear_all", None)
+    if hear_all is not None:
+        await hear_all()
+
+
 async def store(tier: Tier, address: Address, value: bytes = b"v", *, grounds: Iterable[Address] = ()) -> None:
     """As a load would that begins and ends now."""
+    await heard(tier)
     moment = await tier.moment()
     assert moment is not None
     tier.write(Record(address, value, grounds=tuple(grounds)), moment)
     await tier.flush()
 
 
+async def read(tier: Tier, *addresses: Address) -> list[Record | Moment | None]:
+    """What is found, by somebody who will load nothing."""
+    await heard(tier)
+    found = await tier.read(addresses)
+    tier.release([each for each, what in zip(addresses, found, strict=True) if isinstance(what, Moment)])
+    return found
+
+
 async def held(tier: Tier, *addresses: Address) -> list[bytes | None]:
     """The values that may be read."""
-    return [each.value if isinstance(each, Record) else None for each in await tier.read(addresses)]
+    return [each.value if isinstance(each, Record) else None for each in await read(tier, *addresses)]
 
 
 async def invalidate(tier: Tier, addresses: Sequence[Address], spaces: Sequence[str] = ()) -> None:
@@ -68,6 +84,7 @@ async def end(tier: Tier, covering: Covering, linger: float = 0.0) -> None:
 
 
 async def moment_of(tier: Tier) -> Moment:
+    await heard(tier)
     moment = await tier.moment()
     assert moment is not None
     return moment
@@ -90,7 +107,7 @@ class TierContract:
         return view()
 
     async def test_what_is_missing_is_read_as_the_moment_from_which_it_may_be_loaded(self, here: Tier) -> None:
-        missing, also_missing = await here.read([A, B])
+        missing, also_missing = await read(here, A, B)
         assert isinstance(missing, Moment)
         assert missing == also_missing == await here.moment()
 
@@ -154,6 +171,7 @@ class TierContract:
         before = await moment_of(here)
         also_before = await moment_of(there)
         await invalidate(there, addresses, spaces)
+        await heard(here)
         here.write(Record(A, b"old", grounds=(TAG, POST)), before)
         there.write(Record(A, b"old", grounds=(TAG, POST)), also_before)
         assert await here.flush() == await there.flush() == 0
@@ -188,6 +206,7 @@ class TierContract:
         before = await moment_of(here)
         await invalidate(there, [A])
         await store(there, A, b"new")
+        await heard(here)
         here.write(Record(A, b"old"), before)
         assert await here.flush() == 0
         assert await held(here, A) == [b"new"]
@@ -256,6 +275,7 @@ class TierContract:
             assert await tier.flush() == 0
         within = await moment_of(there)
         await end(here, covering)
+        await heard(there)
         there.write(Record(A, b"old", grounds=(TAG, POST)), within)
         assert await there.flush() == 0
         assert await held(here, A) == [None]
@@ -355,6 +375,7 @@ class TierContract:
         await store(here, B, grounds=[A])
         before = await moment_of(here)
         await invalidate(there, [TAG])
+        await heard(here)
         here.write(Record(A, b"new", grounds=(TAG,)), before, replaces=True)
         assert await here.flush() == 0
         assert await held(there, A, B) == [b"old", b"v"]
@@ -397,7 +418,10 @@ class TierContract:
         assert here.read_blocking([A]) == [Record(A, b"v", grounds=(TAG,))]
         assert here.flush_blocking() == 1
         assert there.invalidate([TAG]) is None
-        assert here.read_blocking([A]) == [there.moment_blocking()]
+        asyncio.run(heard(here))
+        (found,) = here.read_blocking([A])
+        assert isinstance(found, Moment)
+        here.release([A])
         assert there.assign(Record(A, b"w")) is None
         assert here.read_blocking([A]) == [Record(A, b"w")]
         covering = covering_of([A])

@@ -100,6 +100,9 @@ class DiskBackend:
         self._behind.let_pass(addresses)
         return self._found(addresses, self._call(self._read, addresses))
 
+    def release(self, addresses: Sequence[Address]) -> None:
+        """Nothing: nobody waits here for what another process loads."""
+
     async def moment(self) -> Moment | None:
         """The moment from which a load may begin; None where that cannot be said."""
         return await self._ask(Entries.moment)

@@ -1,0 +1,58 @@
+"""Change: something that others have to know, from when it is asked for until whoever waits is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cache._tier import Address, Record
+from cache.tiers._redis._waiting import Failed, Waiter
+
+logger = logging.getLogger("cache")
+
+
+@dataclass(eq=False, slots=True)
+class Change:
+    """Something that changes these slots, and who waits until all know.
+
+    ``kind`` says whether a mutation begins or ends with it, which is then ``mutation``; ``linger`` is for how many
+    seconds it goes on after its end. ``record`` is the value that is true from then on, and ``lives`` how long that is
+    to be kept, in milliseconds.
+    """
+
+    kind: bytes
+    slots: tuple[int, ...]
+    addresses: tuple[Address, ...]
+    waiter: Waiter
+    then: Callable[[], object] | None = None
+    mutation: bytes = bytes(8)
+    linger: float = 0.0
+    record: Record | None = None
+    lives: int = 0
+    #: What whoever waits is given.
+    result: object = None
+    stamp: int = 0
+    #: What the server is told of the mutation, and for how many seconds it covers the slots; known when it is sent.
+    told: tuple[bytes, float] | None = None
+    was_sent: bool = False
+    is_answered: bool = False
+    is_heard: bool = False
+    overdue: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    def settle(self, result: object) -> None:
+        """It is done, or it has failed; what is to follow comes first."""
+        if self.overdue is not None:
+            self.overdue.cancel()
+        try:
+            if self.then is not None:
+                self.then()
+        except Exception:  # of a stranger's: neither the engine nor who waits is to suffer from it
+            logger.exception("what was to follow a change has failed")
+        finally:
+            self.waiter.give(result)
+
+    def refuse(self, error: Exception) -> None:
+        """It has failed, of which whoever waits is told."""
+        self.settle(Failed(error))

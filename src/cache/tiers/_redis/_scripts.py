@@ -1,0 +1,106 @@
+"""Scripts: what the server does in one go, so that nobody sees half of it.
+
+Where stamps are needed and there are none, because the server has dropped them, the script makes new ones: with
+another base, which is the stamp of all slots at first, and of none ever again. Everybody is told, and whatever rests
+on the old ones is over.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import Final
+
+
+class Script:
+    """The text of a script, and by what the server knows it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest: str = sha1(text.encode()).hexdigest()  # noqa: S324 - it is how servers name scripts
+
+
+#: KEYS: stamps, windows, ...; ARGV: base, number of slots, milliseconds that stamps live, channel, ...
+_READY: Final = """
+local slots = tonumber(ARGV[2])
+if redis.call('STRLEN', KEYS[1]) ~= slots * 8 then
+  redis.call('SET', KEYS[1], string.rep(ARGV[1], slots), 'PX', ARGV[3])
+  redis.call('PUBLISH', ARGV[4], 'R' .. ARGV[1])
+end
+"""
+
+_NOW: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+#: ... ARGV: heartbeats, number. Tells the one who asks for it, behind all that was told before.
+HEARTBEAT: Final = Script(f"""-- cache heartbeat 1{_READY}
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PUBLISH', ARGV[5], ARGV[6] .. redis.call('GETRANGE', KEYS[1], 0, 7))
+return 1
+""")
+
+#: The stamps, the windows that are open and until when, and the time.
+SYNC: Final = Script(f"""-- cache sync 1{_READY}{_NOW}
+return {{redis.call('GET', KEYS[1]), redis.call('ZRANGEBYSCORE', KEYS[2], now, '+inf', 'WITHSCORES'), now}}
+""")
+
+#: ... KEYS: values and leases that are over, the value that is assigned first.
+#: ... ARGV: message, stamp, positions, window or nothing, its milliseconds (0: it ends), value or nothing, and its.
+CHANGE: Final = Script(f"""-- cache change 1{_READY}
+for at = 1, #ARGV[7], 4 do
+  redis.call('SETRANGE', KEYS[1], struct.unpack('<I4', ARGV[7], at) * 8, ARGV[6])
+end
+if #ARGV[8] > 0 then
+  local left = tonumber(ARGV[9])
+  if left > 0 then{_NOW.replace(chr(10), chr(10) + "    ")}
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+    redis.call('ZADD', KEYS[2], now + left, ARGV[8])
+    if redis.call('PTTL', KEYS[2]) < left then
+      redis.call('PEXPIRE', KEYS[2], left + 1000)
+    end
+  else
+    redis.call('ZREM', KEYS[2], ARGV[8])
+  end
+end
+for at = 3, #KEYS, 256 do
+  redis.call('UNLINK', unpack(KEYS, at, math.min(at + 255, #KEYS)))
+end
+if #ARGV[10] > 0 then
+  redis.call('SET', KEYS[3], ARGV[10], 'PX', ARGV[11])
+end
+redis.call('PUBLISH', ARGV[4], ARGV[5])
+return 1
+""")
+
+#: KEYS: value, lease, ...; ARGV: milliseconds, token, how the value begins that is known, ...
+#: For each the value if there is another, 1 if the lease is now that of the token, 0 if it is somebody else's.
+LEASE: Final = Script("""-- cache lease 1
+local found = {}
+for at = 1, #KEYS, 2 do
+  if redis.call('EXISTS', KEYS[at]) == 1 and redis.call('GETRANGE', KEYS[at], 0, 15) ~= ARGV[at + 2] then
+    found[#found + 1] = redis.call('GET', KEYS[at])
+  elseif redis.call('SET', KEYS[at + 1], ARGV[at + 1], 'NX', 'PX', ARGV[1]) then
+    found[#found + 1] = 1
+  else
+    found[#found + 1] = 0
+  end
+end
+return found
+""")
+
+#: KEYS: value, lease, ...; ARGV: token, value or nothing, its milliseconds, ... Stores values, and gives leases back.
+FILL: Final = Script("""-- cache fill 1
+for at = 1, #KEYS, 2 do
+  local first = (at - 1) / 2 * 3 + 1
+  if #ARGV[first + 1] > 0 then
+    redis.call('SET', KEYS[at], ARGV[first + 1], 'PX', ARGV[first + 2])
+  end
+  if #ARGV[first] > 0 and redis.call('GET', KEYS[at + 1]) == ARGV[first] then
+    redis.call('UNLINK', KEYS[at + 1])
+  end
+end
+return 1
+""")
+
+ALL: Final = (HEARTBEAT, SYNC, CHANGE, LEASE, FILL)

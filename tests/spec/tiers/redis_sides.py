@@ -1,0 +1,64 @@
+"""Two backends of one server in one process, which are as strange to each other as those of two machines."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from cache import AsyncCache, RedisBackend
+from cache._share import Share, claim
+from cache._tier import Address, Covering
+
+_numbers = count()
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait for what happens elsewhere, and is told of to nobody."""
+    while not true():  # noqa: ASYNC110 - for that there is no event
+        await asyncio.sleep(0.002)
+
+
+async def done(told: Any) -> Any:
+    """Wait until others were told of a change; what that gives."""
+    return await told
+
+
+class Machine:
+    """One of them, with caches that both call the same."""
+
+    def __init__(self, url: str, prefix: str, **options: Any) -> None:
+        self.backend = RedisBackend(url, prefix=prefix, **options)
+        self.namespace = f"machine {next(_numbers)}"
+
+    async def begin(self) -> Machine:
+        """As `hear`, for the first time."""
+        await self.hear()
+        return self
+
+    async def hear(self) -> None:
+        """Wait until all was heard here that was told up to now."""
+        await self.backend.hear_all()
+
+    async def covering(self, *addresses: Address) -> Covering:
+        """A mutation of these that has begun."""
+        covering = Covering(addresses, (), secrets.randbits(63))
+        await done(self.backend.begin(covering))
+        return covering
+
+    def cache(self, name: str = "c", **options: Any) -> AsyncCache:
+        """Its cache of this name."""
+        cache = AsyncCache(name=name, bus=self.backend.bus, backup=self.backend, namespace=self.namespace, **options)
+        # Both have one namespace, though in this process each must have a name of its own for it.
+        space = cache._namespace
+        if space.share is None or space.share.space != "#tags":
+            claim((self.backend.bus, self.backend), "#tags", space)
+            space.join(Share("#tags", self.backend.bus, (self.backend,)))
+        return cache
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether what is in memory may be served."""
+        return self.backend._engine.ledger.stamps.are_proven

@@ -1,0 +1,111 @@
+"""What a backend on a server may be made with, and what is said of everything else."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.sentinel import Sentinel
+
+from cache import Bus, RedisBackend, Tier
+from cache.codec import PickleCodec
+from tests.redis_server import need_redis
+
+need_redis()
+
+URL = "redis://localhost:1/3"
+
+
+def test_it_is_a_tier_and_has_a_bus() -> None:
+    backend = RedisBackend(URL)
+    assert isinstance(backend, Tier)
+    assert isinstance(backend.bus, Bus)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RedisBackend("redis://user:s3cret@there:7/3"),
+        lambda: RedisBackend.from_url("redis://user:s3cret@there:7/3", protocol=2),
+        lambda: RedisBackend(host="there", port=7, password="s3cret", db=3),  # noqa: S106 - it is a secret of nobody
+        lambda: RedisBackend(Redis(host="there", port=7, password="s3cret", db=3)),  # noqa: S106 - it is a secret of nobody
+        lambda: RedisBackend(client=Redis.from_url("redis://user:s3cret@there:7/3")),
+    ],
+    ids=["url", "from_url", "host", "client", "client="],
+)
+def test_a_server_is_named_in_many_ways_and_a_password_never(make: Any) -> None:
+    backend = make()
+    assert "there:7" in repr(backend)
+    assert "s3cret" not in repr(backend) + repr(backend.bus) + backend.bus.address
+    assert backend._options.prefix == "cache:3"
+
+
+def test_sentinels_are_asked_by_clients_of_its_own() -> None:
+    made: Any = Sentinel
+    theirs = made([("one", 1), ("two", 2)], sentinel_kwargs={"password": "s3cret"})
+    backend = RedisBackend(theirs.master_for("primary"))
+    assert "'primary'" in repr(backend)
+    connection = backend._options.connect()
+    own = connection.connection_pool.sentinel_manager.sentinels
+    assert [each.connection_pool.connection_kwargs["host"] for each in own] == ["one", "two"]
+    assert not set(own) & set(theirs.sentinels)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({}, TypeError, "there is no server"),
+        ({"server": 7}, TypeError, "builtins.int is no server"),
+        ({"server": URL, "client": Redis()}, TypeError, "one or the other"),
+        ({"server": URL, "host": "there"}, TypeError, "host='there'"),
+        ({"server": Redis(), "password": "s3cret"}, TypeError, "password: these are options of a client"),
+        ({"server": "http://user:s3cret@there"}, ValueError, "redis://localhost:6379/0"),
+        ({"server": URL, "colour": 1}, TypeError, "colour"),
+        ({"host": "there", "colour": 1}, TypeError, "colour"),
+        ({"host": ""}, TypeError, "host=''"),
+        ({"host": "there", "port": "7"}, TypeError, "port='7'"),
+        ({"server": URL, "prefix": 7}, TypeError, "prefix=7"),
+        ({"server": URL, "prefix": ""}, ValueError, "prefix=''"),
+        ({"server": URL, "prefix": "a{b}"}, ValueError, r"prefix='a\{b\}'"),
+        ({"server": URL, "max_staleness": 0}, ValueError, "max_staleness=0"),
+        ({"server": URL, "max_staleness": "1"}, TypeError, "max_staleness='1'"),
+        ({"server": URL, "max_staleness": float("inf")}, ValueError, "max_staleness=inf"),
+        ({"server": URL, "lease": -1}, ValueError, "lease=-1"),
+        ({"server": URL, "fill_lease": None}, TypeError, "fill_lease=None"),
+        ({"server": URL, "max_ttl": 0.5}, ValueError, "max_ttl=0.5"),
+        ({"server": URL, "on_bus_error": "ignore"}, ValueError, "on_bus_error='ignore'"),
+        ({"server": URL, "codec": PickleCodec}, TypeError, "is no codec"),
+        ({"server": URL, "compress_above": -1}, ValueError, "compress_above=-1"),
+        ({"server": URL, "max_value_bytes": 0}, ValueError, "max_value_bytes=0"),
+        ({"server": URL, "max_value_bytes": 2**30}, ValueError, "no server keeps more"),
+        ({"server": URL, "clock": 7}, TypeError, "clock=7"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_at_once(options: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says) as raised:
+        RedisBackend(**options)
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ("redis", r"RedisBackend needs the client library redis, .*pip install 'async-cache\[redis\]'"),
+        ("msgspec", r"values are encoded with msgspec, .*pip install 'async-cache\[redis\]'"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_the_way_to_it(
+    monkeypatch: pytest.MonkeyPatch, missing: str, says: str
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else found(name))
+    with pytest.raises(ImportError, match=says):
+        RedisBackend(URL)
+
+
+def test_a_url_is_a_text() -> None:
+    url: Any = 7
+    with pytest.raises(TypeError, match="pass a string"):
+        RedisBackend.from_url(url)
