@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from cache._namespace import named_namespaces
-from cache._share import configured
+from cache._places import configured
 
 LOOP = os.environ.get("ASYNC_CACHE_LOOP", "asyncio")
 DEBUG = os.environ.get("PYTHONASYNCIODEBUG", "") not in {"", "0"}

@@ -19,7 +19,7 @@ from agent_cache._resources import Resource, resources_of
 from agent_cache._tags import tags_of
 from agent_cache._wrapped import READS, WRITES, check_not_cached, reading_of, wrapped
 from agent_cache._writing import KeyFn, Writing
-from cache import DEFAULT, AsyncCache, Bus, Tier, cached, shared_name
+from cache import DEFAULT, AsyncCache, Bus, Remote, Tier, cached, shared_name
 from cache.codec import Codec, returned
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,6 +41,7 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
     name: str | None = None,
     bus: Bus | None = None,
     backup: Tier | None = None,
+    remote_cache: Remote | None = None,
 ) -> Callable[[F], F]:
     """A tool that reads ``resource``, ``async def`` or plain: its results are kept until that is written.
 
@@ -74,6 +75,8 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
             None: that of `cache.configure`, if there is one.
         backup: A tier in which results for everybody survive the process: see `cache.DiskBackend`. It finds them by
             the name of the tool, ``name`` or the function's own.
+        remote_cache: A store that other machines share, in which results for everybody are found in the same way, and
+            which tells what was written: see `cache.RedisBackend`.
 
     Raises:
         TypeError: at decoration, if it is no function, is cached already, or is given a context without saying whose
@@ -93,9 +96,11 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
     ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     make_copy = copier(copy)
     # Which refuses at once, and by their names, what no cache can be made with.
-    cached(maxsize=maxsize, ttl=ttl, key=key, cache_errors=cache_errors, bus=bus, backup=backup)
-    if scope == "session" and backup is not None:
-        raise ValueError(f"backup={backup!r}: what is read in a session ends with it; leave backup out")
+    places: dict[str, Any] = {"bus": bus, "backup": backup, "remote_cache": remote_cache}
+    cached(maxsize=maxsize, ttl=ttl, key=key, cache_errors=cache_errors, **places)
+    for option in ("backup", "remote_cache"):
+        if scope == "session" and places[option] is not None:
+            raise ValueError(f"{option}={places[option]!r}: what is read in a session ends with it; leave {option} out")
 
     def decorate(tool: F) -> F:
         check_tool(tool, "AgentCache")
@@ -124,8 +129,7 @@ def AgentCache(  # noqa: N802 - it reads as the class that it could be
                 tool=tool,
                 name=name,
                 called=called,
-                bus=bus,
-                backup=backup,
+                **places,
             ),
             make_copy=make_copy,
             tags_of=tags_of(tags, names, called),
@@ -142,14 +146,13 @@ def _make_cache(
     tool: Callable[..., Any],
     name: str | None,
     called: str,
-    bus: Bus | None,
-    backup: Tier | None,
+    **places: Any,
 ) -> AsyncCache:
-    if bus is None and backup is None:
+    if all(place is None for place in places.values()):
         # What other processes write reaches the results through the tags of what they read.
         return make(name=called, bus=None, backup=None)
     wrap = partial(_outcomes, returned(tool))
-    return make(name=name or shared_name(tool), bus=bus, backup=backup, codec=wrap)
+    return make(name=name or shared_name(tool), codec=wrap, **places)
 
 
 def _outcomes(annotation: Any, own: Codec) -> OutcomeCodec:

@@ -139,7 +139,7 @@ class Reading:
 
     def make_cache(self) -> AsyncCache:
         """A cache for the results of one session, which is over when the process is."""
-        cache = self._make_cache(bus=None, backup=None)
+        cache = self._make_cache(bus=None, backup=None, remote_cache=None)
         with self._lock:
             self._in_sessions.add(cache)
         return cache

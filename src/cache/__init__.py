@@ -18,6 +18,7 @@ from cache._cache import AsyncCache
 from cache._decorators import AsyncLRU, AsyncTTL, cached
 from cache._invalidators import AsyncLRUInvalidator, AsyncTTLInvalidator, invalidates
 from cache._mutation import Mutating
+from cache._places import Remote
 from cache._protocols import CachedFunction
 from cache._shared_names import shared_name
 from cache._spanning import configure, invalidate, mutating, shutdown
@@ -44,6 +45,7 @@ __all__ = [
     "LoadCancelled",
     "Mutating",
     "RedisBackend",
+    "Remote",
     "SharedMemoryBus",
     "Tier",
     "cached",

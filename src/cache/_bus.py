@@ -43,6 +43,11 @@ class Bus(Protocol):
         """Whether its user has closed it."""
         ...
 
+    @property
+    def tier(self) -> object | None:
+        """The tier by which others are told, and which caches on this bus must have; None: the bus tells them."""
+        ...
+
     def slot(self, space: str, code: bytes) -> int:
         """The slot, above 0, of a truth; two may share one, and are then invalidated together."""
         ...
@@ -95,6 +100,7 @@ class Alone:
     name = address = "alone"
     stamps: Stamps = (0,)
     closed = False
+    tier = None
 
     def slot(self, space: str, code: bytes) -> int:  # noqa: ARG002 - nobody else has any
         return 0

@@ -41,6 +41,7 @@ from cache._loads import Loads, leave, switch
 from cache._membership import Membership
 from cache._mutation import Linger, Mutating, check_linger
 from cache._namespace import named_namespace
+from cache._places import Remote, check_places
 from cache._policy import LRU, Policy
 from cache._preloading import preload
 from cache._recipe import Recipe
@@ -99,6 +100,8 @@ class AsyncCache:
         backup: A tier behind the cache, in which entries survive the process: see `DiskBackend`. Asked before a
             loader, and given what loaders return; needs a ``name``, by which it finds them again. By default that of
             `configure`, None for none.
+        remote_cache: A store that other machines share, and their invalidations with it: see `RedisBackend`. It takes
+            the place of ``bus`` and ``backup``.
         name: How the cache is called in messages.
         namespace: Where its tags live; caches of one namespace share them.
         policy: What goes when room is needed: ``"lru"``, the least recently used; or ``"s3fifo"``, what was not asked
@@ -118,13 +121,14 @@ class AsyncCache:
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - all but the last had this order before they were keywords
         self,
         maxsize: int | None = 128,
         default_ttl: TTL = None,
         batch_window_ms: float = 5,
         max_batch_size: int = 100,
         backup: Tier | Default | None = DEFAULT,
+        remote_cache: Remote | None = None,
         *,
         name: str | None = None,
         namespace: str = "default",
@@ -153,9 +157,10 @@ class AsyncCache:
         #: The names that rest in a key itself, beside those that a caller gives.
         self._implied: Callable[[Hashable, bool], Names] | None = None
         self._membership = Membership(self._loads, self._namespace, name, codec)
+        places = check_places(bus, backup, remote_cache)
         with step:
             _caches.add(self)
-            self._membership.join(bus, backup)
+            self._membership.join(places)
 
     # -- reading -----------------------------------------------------------------------------------------------
 

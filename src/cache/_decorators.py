@@ -22,8 +22,8 @@ from cache._arguments import (
 )
 from cache._bus import Bus
 from cache._cache import AsyncCache
+from cache._places import Remote, check_places
 from cache._protocols import CachedFunction, Decorator, Options
-from cache._share import check_bus, check_tier
 from cache._tier import Tier
 from cache._wrapper import MARK, Cached, name_of
 
@@ -58,6 +58,7 @@ def cached(
     cache_errors: Mapping[type[BaseException], float] | None = None,
     bus: Bus | Default | None = DEFAULT,
     backup: Tier | Default | None = DEFAULT,
+    remote_cache: Remote | None = None,
 ) -> Any:
     """Cache the results of an ``async def`` by its arguments. Also bare, ``@cached``.
 
@@ -88,6 +89,7 @@ def cached(
         cache_errors: As for `AsyncCache`.
         bus: As for `AsyncCache`.
         backup: As for `AsyncCache`. Values come back as what the function is annotated to return.
+        remote_cache: As for `AsyncCache`; values as for ``backup``.
 
     Raises:
         TypeError: at decoration, if it is no ``async def``, is cached already, or has a parameter ``use_cache``.
@@ -116,8 +118,7 @@ def cached(
         bus=None,
         backup=None,
     )
-    check_bus(None if bus is DEFAULT else bus)
-    check_tier(None if backup is DEFAULT else backup)
+    places = check_places(bus, backup, remote_cache)
 
     def decorate(function: Callable[..., Any]) -> Any:
         check_function(function)
@@ -125,7 +126,7 @@ def cached(
             function, make_cache(name=name or name_of(function)), ttl_of=ttl_of, has_ttl=ttl is not None,
             tags=checked_tags, key=key, ignore=ignored, skip_args=skip_args, typed=typed, track=track, shared_as=name,
         )  # fmt: skip
-        wrapped.cache._membership.join(bus, backup)
+        wrapped.cache._membership.join(places)
         return wrapped.call
 
     make_cache(name=name)  # the options are checked when the decorator is made, not only when it finds its function

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
-from cache._arguments import DEFAULT, Default
+from cache._arguments import DEFAULT
 from cache._backing import Backing, check_codec, codec_of
 from cache._bus import Bus
 from cache._loads import Loads
 from cache._namespace import Namespace
-from cache._share import SAME_NAME, Share, check_bus, check_claim, check_tier, claim, configured, release
+from cache._places import Places, check_together, configured
+from cache._share import SAME_NAME, Share, check_claim, claim, release
 from cache._step import step
 from cache._store import Store
 from cache._tier import Tier
@@ -56,28 +57,25 @@ class Membership:
         """The entries of the cache."""
         return self._loads.store
 
-    def join(self, bus: Bus | Default | None, backup: Tier | Default | None) -> None:
+    def join(self, places: Places) -> None:
         """Be on this bus and before this tier; by default on those of the whole application, whatever they are."""
-        own_bus, own_tier = (
-            None if bus is DEFAULT else check_bus(bus),
-            None if backup is DEFAULT else check_tier(backup),
-        )
         with step:  # or the application might move meanwhile
-            self._follows_bus, self._follows_backup = bus is DEFAULT, backup is DEFAULT
+            self._follows_bus, self._follows_backup = places.bus is DEFAULT, places.tier is DEFAULT
             self._connect(
-                configured.bus if self._follows_bus else own_bus, configured.tier if self._follows_backup else own_tier
+                configured.bus if places.bus is DEFAULT else places.bus,
+                configured.tier if places.tier is DEFAULT else places.tier,
             )
 
     def follow(self) -> None:
         """Go where the whole application has gone, unless something else was said of this cache."""
+        self._connect(*self.places(configured.bus, configured.tier))
+
+    def places(self, bus: Bus | None, tier: Tier | None) -> tuple[Bus | None, Tier | None]:
+        """Where it would be if the whole application went there."""
         share = self._loads.store.share
-        bus = None if share is None or not share.is_watched else share.bus
-        tier = None if share is None or not share.tiers else share.tiers[0]
-        if self._follows_bus:
-            bus = configured.bus or bus
-        if self._follows_backup:
-            tier = configured.tier or tier
-        self._connect(bus, tier)
+        had_bus = None if share is None or not share.is_watched else share.bus
+        had_tier = None if share is None or not share.tiers else share.tiers[0]
+        return (self._follows_bus and bus) or had_bus, (self._follows_backup and tier) or had_tier
 
     def may_follow(self, bus: Bus | None, tier: Tier | None) -> bool:
         """Whether it goes with the whole application to one of these."""
@@ -92,6 +90,7 @@ class Membership:
             had = (share.bus if share.is_watched else None, share.tiers)
         if had == (bus, tiers):
             return
+        check_together(bus, tier)
         space, wrapped = self.space(), self.wrapped()
         with step:
             if share is not None:
@@ -126,12 +125,12 @@ class Membership:
         return space
 
 
-def check_places(members: Iterable[Membership], bus: Bus | None, tier: Tier | None) -> None:
-    """Refuse to move these to a bus and a tier, if one of them cannot be there.
+def check_members(members: Iterable[Membership], bus: Bus | None, tier: Tier | None) -> None:
+    """Refuse to move these to a bus and a tier, each as far as it follows, if one of them cannot be there.
 
     Raises:
         TypeError: it has no name that other processes know; the message says which, and what to do for each.
-        ValueError: two of them have the same name.
+        ValueError: two of them have the same name, or one would have a bus and a tier that do not go together.
 
     """
     spaces: Counter[str] = Counter()
@@ -147,6 +146,7 @@ def check_places(members: Iterable[Membership], bus: Bus | None, tier: Tier | No
         if count > 1:
             raise ValueError(SAME_NAME.format(space=space))
     for member in members:
+        check_together(*member.places(bus, tier))
         check_claim((bus, tier), member.space(), member.store)
         member.store.windows_by_code()  # a mutation may cover a key that other processes could not know
 

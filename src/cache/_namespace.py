@@ -8,7 +8,8 @@ from weakref import WeakValueDictionary
 
 from cache._bus import Bus, when_closed
 from cache._domain import Domain
-from cache._share import Share, claim, configured, is_used, release
+from cache._places import configured
+from cache._share import Share, claim, is_used, release
 from cache._step import step
 from cache._tier import Tier
 from cache.errors import BusError

@@ -9,6 +9,7 @@ from cache._applied import Applied
 from cache._arguments import Default
 from cache._bus import Bus
 from cache._cache import AsyncCache
+from cache._places import Remote
 from cache._tier import Tier
 from cache._wrapper import CacheInfo
 
@@ -136,3 +137,4 @@ class Options(TypedDict, total=False):
     cache_errors: Mapping[type[BaseException], float] | None
     bus: Bus | Default | None
     backup: Tier | Default | None
+    remote_cache: Remote | None

@@ -11,9 +11,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from cache._arguments import shown
 from cache._bus import Bus, alone
 from cache._key import ALL, ANY, WILDCARD
+from cache._places import configured
 from cache._stable import encode
 from cache._tier import Address, Tier
 
@@ -140,35 +140,6 @@ def check_claim(media: Iterable[Bus | Tier | None], space: str, domain: Domain) 
 def claimed(medium: object, space: str) -> Domain | None:
     """The cache of this process that is known by this name there."""
     return _claimed.get((medium, space))
-
-
-def check_tier(tier: object) -> Tier | None:
-    """Refuse what is no tier."""
-    if tier is None or isinstance(tier, Tier):
-        return tier
-    raise TypeError(
-        f"backup={shown(tier)} is of type {type(tier).__name__}: pass a tier, such as DiskBackend('cache.db')"
-    )
-
-
-def check_bus(bus: object) -> Bus | None:
-    """Refuse what is no bus."""
-    if bus is None or isinstance(bus, Bus):
-        return bus
-    raise TypeError(f"bus={shown(bus)} is of type {type(bus).__name__}: pass a bus, such as SharedMemoryBus('shop')")
-
-
-class Configured:
-    """What was said for the whole application: the bus and the tier of whatever was not given its own."""
-
-    __slots__ = ("bus", "tier")
-
-    def __init__(self) -> None:
-        self.bus: Bus | None = None
-        self.tier: Tier | None = None
-
-
-configured = Configured()
 
 
 def is_wildcard(name: object) -> bool:

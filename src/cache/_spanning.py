@@ -15,10 +15,10 @@ from cache._cache import AsyncCache, living
 from cache._change import change
 from cache._domain import Truth
 from cache._key import ALL
-from cache._membership import check_places
+from cache._membership import check_members
 from cache._mutation import Linger, Mutating, check_linger
 from cache._namespace import named_namespace, named_namespaces
-from cache._share import check_bus, check_tier, configured
+from cache._places import Remote, check_places, check_together, configured
 from cache._step import step
 from cache._tier import Tier
 from cache._wrapper import cached_of
@@ -84,8 +84,13 @@ def invalidate(*tags: str, namespace: str = "default") -> Applied:
     return Applied(*change([(space, tag) for tag in checked], space.invalidate_each, checked))
 
 
-def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | None = DEFAULT) -> None:
-    """Say once for the whole application which bus its caches are on, and which tier is behind them.
+def configure(
+    *,
+    bus: Bus | Default | None = DEFAULT,
+    backup: Tier | Default | None = DEFAULT,
+    remote_cache: Remote | None = None,
+) -> None:
+    """Say once for the whole application which bus its caches are on, and which tier or remote is behind them.
 
     It holds for every cache and cached function that was not given its own, those made before as well as those made
     afterwards; what they had stored is dropped. None: those made afterwards have none.
@@ -96,25 +101,31 @@ def configure(*, bus: Bus | Default | None = DEFAULT, backup: Tier | Default | N
     Args:
         bus: As for `AsyncCache`.
         backup: As for `AsyncCache`.
+        remote_cache: As for `AsyncCache`.
 
     Raises:
         TypeError: one of the caches cannot be shared, for want of a name that other processes know; nothing has
             changed then. It says which, and what to do for each.
-        ValueError: two caches have the same name; or caches are on another bus already.
+        ValueError: two caches have the same name, caches are on another bus already, or a bus and a tier do not go
+            together.
 
     """
-    wanted = None if bus is DEFAULT else check_bus(bus)
-    tier = None if backup is DEFAULT else check_tier(backup)
+    places = check_places(bus, backup, remote_cache)
+    wanted = None if places.bus is DEFAULT else places.bus
+    tier = None if places.tier is DEFAULT else places.tier
     gc.collect()  # a cached function that nobody has any more is garbage of the kind that has to be collected
     with step:
         members = [cache._membership for cache in living()]
         moving = [member for member in members if member.may_follow(wanted, tier)]
-        check_places(moving, wanted, tier)
+        check_members(moving, wanted, tier)
+        check_together(
+            configured.bus if places.bus is DEFAULT else wanted, configured.tier if places.tier is DEFAULT else tier
+        )
         for namespace in named_namespaces():
             namespace.check_bus(wanted)
-        if bus is not DEFAULT:
+        if places.bus is not DEFAULT:
             configured.bus = wanted
-        if backup is not DEFAULT:
+        if places.tier is not DEFAULT:
             configured.tier = tier
         for namespace in named_namespaces():
             namespace.join_with(configured.bus, configured.tier)

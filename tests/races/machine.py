@@ -52,6 +52,7 @@ class Process:
     # -- the bus -----------------------------------------------------------------------------------------------
 
     closed = False
+    tier = None
 
     def slot(self, space: str, code: bytes) -> int:
         return 1 + crc32(space.encode() + code) % SLOTS

@@ -7,14 +7,11 @@ from typing import Any
 
 import pytest
 
-from cache import DiskBackend
 from cache._key import ALL, ANY, WILDCARD
 from cache._keyspace import Keyspace
 from cache._share import (
     Share,
     addresses_in,
-    check_bus,
-    check_tier,
     claim,
     claimed,
     have_tiers,
@@ -24,7 +21,6 @@ from cache._share import (
 from cache._stable import encode
 from cache._tier import Address
 from cache.testing import FakeClock
-from tests.races.machine import Machine, Process
 from tests.unit.shared import KIND, Processes, keyspace, two_processes
 
 
@@ -134,13 +130,3 @@ def test_slots_are_gathered_by_bus(processes: Processes) -> None:
 def test_is_wildcard_knows_its_own() -> None:
     assert is_wildcard(KIND)
     assert not any(map(is_wildcard, ["a", (1, 2), (), WILDCARD, ALL, ANY]))
-
-
-def test_the_checks_let_pass_what_they_should() -> None:
-    bus = Process(Machine(FakeClock()))
-    assert check_bus(bus) is bus
-    assert check_bus(None) is None
-    assert check_tier(None) is None
-    for refused in (bus, DiskBackend, "cache.db"):
-        with pytest.raises(TypeError, match="pass a tier"):
-            check_tier(refused)
