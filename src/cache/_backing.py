@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from cache._arguments import shown
 from cache._change import change
+from cache._claims import claimed
 from cache._domain import Names, Truth
 from cache._entry import NEVER
 from cache._key import ALL, ANY, WILDCARD
 from cache._lease import DONE, Lease
-from cache._share import addresses_in, claimed, is_wildcard
+from cache._share import addresses_in, is_wildcard
 from cache._stable import encode
 from cache._step import step
 from cache._store import Store

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 from cache._arguments import DEFAULT
 from cache._backing import Backing, check_codec, codec_of
 from cache._bus import Bus
+from cache._claims import SAME_NAME, check_claim, claim, release
 from cache._loads import Loads
 from cache._namespace import Namespace
 from cache._places import Places, check_together, configured
-from cache._share import SAME_NAME, Share, check_claim, claim, release
+from cache._share import Share
 from cache._step import step
 from cache._store import Store
 from cache._tier import Tier

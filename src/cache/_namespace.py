@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from cache._bus import Bus, when_closed
+from cache._claims import claim, is_used, release
 from cache._domain import Domain
 from cache._places import configured
-from cache._share import Share, claim, is_used, release
+from cache._share import Share
 from cache._step import step
 from cache._tier import Tier
 from cache.errors import BusError

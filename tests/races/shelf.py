@@ -9,8 +9,9 @@ from itertools import count
 from typing import Any, Self, TypeAlias
 
 from cache import AsyncCache, cached
+from cache._claims import claim
 from cache._protocols import CachedFunction
-from cache._share import Share, claim
+from cache._share import Share
 from cache._stable import encode
 from cache._tier import Address, Covering, Moment, Record, Slice
 from cache.codec._envelope import Checksum

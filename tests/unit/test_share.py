@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import pytest
@@ -12,8 +11,6 @@ from cache._keyspace import Keyspace
 from cache._share import (
     Share,
     addresses_in,
-    claim,
-    claimed,
     have_tiers,
     is_wildcard,
     slots_by_bus,
@@ -84,20 +81,6 @@ def test_a_name_is_changing_if_another_process_covers_it_or_everything(processes
         assert not there.is_changing("a"), "what it covers itself it knows"
         processes[1].end(slots, 0.0)
         assert not here.is_changing("a")
-
-
-def test_two_domains_may_not_have_one_name_but_one_may_have_it_again() -> None:
-    medium = object()
-    first, second = Keyspace("c", FakeClock()), Keyspace("c", FakeClock())
-    claim((medium, None), "c", first)  # type: ignore[arg-type]  # it is enough of a tier
-    claim((medium,), "c", first)  # type: ignore[arg-type]  # the same
-    with pytest.raises(ValueError, match="'c' is the name of two caches"):
-        claim((medium,), "c", second)  # type: ignore[arg-type]  # the same
-    assert claimed(medium, "c") is first
-    del first
-    gc.collect()
-    claim((medium,), "c", second)  # type: ignore[arg-type]  # the same
-    assert claimed(medium, "c") is second
 
 
 def test_there_are_tiers_to_tell_where_one_is_behind_what_is_changed() -> None:
