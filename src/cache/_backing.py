@@ -140,7 +140,10 @@ class Backing:
     def _take(self, flight: Flight, answer: Record | Moment | None) -> bool | None:
         """Use the answer for a load; None if it is of no use, False if it has to be asked again."""
         if not isinstance(answer, Record):
-            flight.moment = answer
+            with step:
+                flight.moment = answer
+                if flight.state == DONE and answer is not None:  # nobody waits any more
+                    self.give_back(flight)
             self._misses += 1
             return True
         names = tuple(flight.names)
@@ -211,7 +214,10 @@ class Backing:
         if moment is None:
             return None
         grounds = self._grounds(flight)
-        return None if grounds is None else Kept(self.address(flight.key), exp, grounds, moment, flight.anew)
+        if grounds is None:
+            return None
+        flight.moment = None
+        return Kept(self.address(flight.key), exp, grounds, moment, flight.anew)
 
     def _grounds(self, lease: Lease) -> tuple[Address, ...] | None:
         """All that a load rests on by its address; None if not all of it has one in this tier."""
@@ -234,8 +240,15 @@ class Backing:
         if data is not None:
             record = self._record(kept.address, data, kept.exp, kept.grounds)
             self.tier.write(record, kept.moment, replaces=kept.replaces)
-        elif kept.replaces:
+            return
+        self.tier.release((kept.address,))
+        if kept.replaces:
             self.tier.invalidate((kept.address,))
+
+    def give_back(self, flight: Flight) -> None:
+        """Inside a step: nothing will be written of this load, for which others may be waiting elsewhere."""
+        flight.moment = None
+        step.launches.append(_GivenBack(self, flight.key))
 
     def replaced(self, key: Hashable, *, is_kept: bool) -> None:
         """The value of a key is another now, which the tier is not to keep: nor may it keep the one before.
@@ -281,6 +294,19 @@ class Backing:
     def _record(self, address: Address, data: bytes, exp: float, grounds: tuple[Address, ...]) -> Record:
         expires = None if exp == NEVER else self.tier.clock() + (exp - self.store.clock())
         return Record(address, data, expires, grounds)
+
+
+class _GivenBack:
+    """A tier is told, when the step is over, that nothing will be written to this key."""
+
+    __slots__ = ("_backing", "_key")
+
+    def __init__(self, backing: Backing, key: Hashable) -> None:
+        self._backing = backing
+        self._key = key
+
+    def launch(self) -> None:
+        self._backing.tier.release((self._backing.address(self._key),))
 
 
 def codec_of(tier: Tier, given: Codec | Callable[[Codec], Codec] | None, returned: Callable[[], Any]) -> Codec:

@@ -111,6 +111,8 @@ class Flight(Lease):
     def _conclude(self) -> dict[asyncio.Future[Any], None]:
         self.loads.remove(self)
         self.close()
+        if self.moment is not None and self.loads.backing is not None:  # nothing will be written
+            self.loads.backing.give_back(self)
         # The task lives a turn of the loop longer; the arguments and the context of the call need not.
         self.recipe, self.arguments, self.context = _SPENT, NO_ARGUMENTS, _NOWHERE
         waiters, self.waiters = self.waiters, {}

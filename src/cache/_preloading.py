@@ -38,8 +38,10 @@ async def _store(backing: Backing, records: Iterable[Record], names_of: Callable
             lease = _begin(backing, record, names_of)
             if lease is not None:
                 leases[record.address] = lease
-        answers = await backing.tier.read(tuple(leases))
-        return sum(_restore(backing, lease, answer) for lease, answer in zip(leases.values(), answers, strict=True))
+        answers = dict(zip(leases, await backing.tier.read(tuple(leases)), strict=True))
+        # What was there and has gone is not loaded here, though others may be waiting for that now.
+        backing.tier.release([address for address, answer in answers.items() if not isinstance(answer, Record)])
+        return sum([_restore(backing, lease, answers[address]) for address, lease in leases.items()])
     finally:
         with step:
             for lease in leases.values():

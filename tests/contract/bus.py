@@ -74,7 +74,7 @@ class BusContract:
     """To be inherited by the tests of a bus, which give the fixture ``make``.
 
     It is the expression that makes the options of a cache, in any process, out of the module ``cache``; all that it
-    makes are on one bus. If they have a tier, too, that tells of what others are told by the bus.
+    makes are on one bus, or at one remote.
     """
 
     @pytest.fixture
@@ -82,7 +82,7 @@ class BusContract:
         options = eval(make, {"cache": cache})  # noqa: S307 - the test has written it
         await bus_process.hear(options)
         yield options
-        options.get("backup", options["bus"]).close()
+        (options.get("remote_cache") or options["bus"]).close()
 
     @pytest.fixture
     def hear(self, options: dict[str, Any]) -> Hear:

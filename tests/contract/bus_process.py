@@ -22,7 +22,7 @@ async def load(key: str) -> Any:
 
 async def hear(options: dict[str, Any]) -> None:
     """Wait until all is heard that was told up to now: where all look at one memory, it has been."""
-    hear_all = getattr(options.get("backup"), "hear_all", None)
+    hear_all = getattr(options.get("remote_cache"), "hear_all", None)
     if hear_all is not None:
         await hear_all()
 

@@ -21,5 +21,4 @@ def server() -> Iterator[RedisServer]:
 class TestRedisBus(BusContract):
     @pytest.fixture
     def make(self, server: RedisServer) -> str:
-        backend = f"cache.RedisBackend({server.url!r}, prefix={secrets.token_hex(8)!r}, lease=0.5)"
-        return f"(lambda backend: {{'bus': backend.bus, 'backup': backend}})({backend})"
+        return f"{{'remote_cache': cache.RedisBackend({server.url!r}, prefix={secrets.token_hex(8)!r}, lease=0.5)}}"

@@ -181,6 +181,9 @@ class View:
         moment: Moment = self._done(self._ask(self.shelf.moment))
         return moment
 
+    def release(self, addresses: Sequence[Address]) -> None:
+        """Nobody waits for another's load."""
+
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:
         self._soon(self._ask(self.shelf.write, record, moment, replaces), "stores")
 

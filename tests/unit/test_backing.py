@@ -31,6 +31,7 @@ class Scripted:
         self.asked: list[tuple[Address, ...]] = []
         self.written: list[tuple[Record, Moment, bool]] = []
         self.told: list[Address] = []
+        self.released: list[Address] = []
         self.moments = 0
         self.clock = FakeClock(1_000.0)
 
@@ -48,6 +49,9 @@ class Scripted:
     def moment_blocking(self) -> Moment | None:
         self.moments += 1
         return MOMENT
+
+    def release(self, addresses: Sequence[Address]) -> None:
+        self.released += addresses
 
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:
         self.written.append((record, moment, replaces))
@@ -236,3 +240,66 @@ def test_check_codec_lets_pass_what_makes_bytes() -> None:
         assert check_codec(codec) is codec
     with pytest.raises(TypeError, match="codec="):
         check_codec(MsgspecCodec)
+
+
+class Refusing:
+    """Annotated to return what it does not."""
+
+
+@pytest.mark.parametrize("load", ["fails", "is_cancelled", "has_no_bytes", "is_invalidated", "expires_at_once"])
+async def test_who_will_write_nothing_says_so(load: str) -> None:
+    tier = Scripted(MOMENT)
+    cache = cache_before(tier)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def loader() -> object:
+        begun.set()
+        await go_on.wait()
+        if load == "fails":
+            raise LookupError
+        return Refusing() if load == "has_no_bytes" else "loaded"
+
+    task = asyncio.ensure_future(cache.get("a", loader, ttl=0 if load == "expires_at_once" else None))
+    await begun.wait()
+    assert not tier.released
+    if load == "is_cancelled":
+        task.cancel()
+    if load == "is_invalidated":
+        cache.delete("a")
+    go_on.set()
+    await asyncio.wait([task])
+    assert task.cancelled() or task.exception() is None or load == "fails"
+    assert tier.released == [Address("c", encode("a"))]
+    assert not tier.written
+
+
+async def test_who_writes_does_not_say_otherwise_nor_who_was_given_nothing() -> None:
+    tier = Scripted(MOMENT, None)
+    cache = cache_before(tier)
+    await cache.get("a", lambda: "loaded")
+    assert await cache.get("b", lambda: "loaded") == "loaded"
+    assert len(tier.written) == 1
+    assert not tier.released
+
+
+async def test_of_a_load_that_nobody_waits_for_when_the_tier_answers_nothing_will_be_written() -> None:
+    tier, answered = Scripted(MOMENT), asyncio.Event()
+    cache = cache_before(tier)
+    read = tier.read
+
+    async def slow(addresses: Sequence[Address]) -> list[Answer]:
+        try:
+            await answered.wait()
+        except asyncio.CancelledError:  # it is too late for that
+            return await read(addresses)
+        raise AssertionError("it was not cancelled")
+
+    tier.read = slow  # type: ignore[method-assign]  # as a tier that has the answer in the turn of the cancellation
+    task = asyncio.ensure_future(cache.get("a", lambda: "loaded"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert tier.released == [Address("c", encode("a"))]

@@ -9,7 +9,8 @@ from itertools import count
 from typing import Any
 
 from cache import AsyncCache, RedisBackend
-from cache._share import Share, claim
+from cache._claims import claim
+from cache._share import Share
 from cache._tier import Address, Covering
 
 _numbers = count()
@@ -50,7 +51,7 @@ class Machine:
 
     def cache(self, name: str = "c", **options: Any) -> AsyncCache:
         """Its cache of this name."""
-        cache = AsyncCache(name=name, bus=self.backend.bus, backup=self.backend, namespace=self.namespace, **options)
+        cache = AsyncCache(name=name, remote_cache=self.backend, namespace=self.namespace, **options)
         # Both have one namespace, though in this process each must have a name of its own for it.
         space = cache._namespace
         if space.share is None or space.share.space != "#tags":

@@ -111,7 +111,7 @@ async def test_wildcards_reach_what_is_there(machines: tuple[Machine, Machine], 
     readers = []
     for machine in machines:
 
-        @cache.cached(name="read", bus=machine.backend.bus, backup=machine.backend, namespace=machine.namespace)
+        @cache.cached(name="read", remote_cache=machine.backend, namespace=machine.namespace)
         async def read(key: str, page: int = 0) -> int:
             return await table.read(key)
 

@@ -98,7 +98,7 @@ class RedisBackend:
         self._tally = Tally()
         self._begin_anew()
         #: What tells caches of what others have changed.
-        self.bus: RedisBus = RedisBus(self._current, self._options.server, prefix)
+        self.bus: RedisBus = RedisBus(self, self._current, self._options.server, prefix)
         _backends.add(self)
 
     @classmethod

@@ -19,8 +19,10 @@ class RedisBus:
     memory, and shows nothing that could be served while nobody knows whether something was missed.
     """
 
-    def __init__(self, engine: Callable[[], Engine], server: str, prefix: str) -> None:
+    def __init__(self, tier: object, engine: Callable[[], Engine], server: str, prefix: str) -> None:
         self._engine = engine
+        #: What tells others.
+        self.tier = tier
         self.name = prefix
         self.address: str = f"{server} {prefix}"
 
