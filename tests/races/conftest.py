@@ -1,4 +1,4 @@
-"""Say at the end how much was explored."""
+"""Say at the end how much was explored, and what processes have done."""
 
 from __future__ import annotations
 
@@ -27,15 +27,23 @@ class Explored:
 
 
 EXPLORED = pytest.StashKey[Explored]()
+REPORT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[EXPLORED] = Explored()
+    config.stash[REPORT] = []
 
 
 @pytest.fixture
 def explored(request: pytest.FixtureRequest) -> Explored:
     return request.config.stash[EXPLORED]
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> list[str]:
+    """Lines that are shown at the end of the run."""
+    return request.config.stash[REPORT]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -46,3 +54,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"{seen.schedules:,} schedules of {seen.scenarios} explorations, {seen.complete} of them of every schedule "
             f"that there is: {seen.violations} violations. {seen.mutants} rules switched off, and noticed."
         )
+    lines = config.stash[REPORT]
+    if lines:
+        terminalreporter.write_sep("-", "processes")
+        for line in lines:
+            terminalreporter.write_line(line)

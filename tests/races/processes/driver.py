@@ -28,16 +28,7 @@ class Living:
     """A worker, from its start to the death of the last of its children, which all hold its standard output."""
 
     def __init__(self, run: Run, number: int) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            worker.__name__,
-            str(run.folder),
-            str(number),
-            str(run.seed),
-            run.switch,
-            str(run.suicides),
-        ]
+        command = [sys.executable, "-m", *run.command(number)]
         self.number = number
         self.process = subprocess.Popen(  # noqa: S603 - the command is written here
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TOP
@@ -85,23 +76,27 @@ class Run:
         self.switch = switch
         self.suicides = suicides
         self.faults: Counter[str] = Counter()
-        self._chance = random.Random(seed)
+        self.chance = random.Random(seed)
         self._lock = threading.RLock()
         self._ledger = Ledger(folder, DRIVER)
         self._is_open = True
-        self._woken = threading.Event()
+        self.woken = threading.Event()
         self._count = 0
         self._all: list[Living] = []
         self._alive: list[Living] = []
         self._failures: list[str] = []
         self.survivors = 0
-        source.create(self._source, ROWS)
+        source.create(self.source, ROWS)
         for _ in range(workers):
             self._start()
 
     @property
-    def _source(self) -> Path:
+    def source(self) -> Path:
         return self.folder / "source.db"
+
+    def command(self, number: int) -> list[str]:
+        """The module of a worker, and what it is told."""
+        return [worker.__name__, str(self.folder), str(number), str(self.seed), self.switch, str(self.suicides)]
 
     # -- deaths --------------------------------------------------------------------------------------------------------
 
@@ -122,7 +117,7 @@ class Run:
                 self._alive.remove(living)
             if status not in {0, -signal.SIGKILL}:
                 self._failures.append(f"worker {living.number} has failed with {status}")
-                self._woken.set()
+                self.woken.set()
             elif self._is_open:
                 self._start()
 
@@ -141,25 +136,26 @@ class Run:
         """
         began = looked = now()
         while not self._failures and now() < began + most * 1e9:
-            self._woken.wait(self._chance.expovariate(6))
-            self._fault()
+            self.woken.wait(self.chance.expovariate(6))
+            self.fault()
             if now() > max(began + seconds * 1e9, looked + 0.3e9):
                 if enough(self.verdict()):
                     return
                 looked = now()
 
-    def _fault(self) -> None:
+    def fault(self) -> None:
+        """Do something to somebody."""
         with self._lock:
-            victim = self._chance.choice(self._alive) if self._alive else None
+            victim = self.chance.choice(self._alive) if self._alive else None
         if victim is None:
             return
-        if self._chance.random() < 0.25:
+        if self.chance.random() < 0.25:
             self.faults["killed"] += 1
             victim.process.kill()
         else:
             self.faults["stopped"] += 1
             victim.process.send_signal(signal.SIGSTOP)
-            self._woken.wait(self._chance.random() * 0.15)
+            self.woken.wait(self.chance.random() * 0.15)
             victim.process.send_signal(signal.SIGCONT)
 
     def finish(self) -> None:
@@ -206,4 +202,4 @@ class Run:
         assert not self._failures, self._failures
 
     def verdict(self) -> Verdict:
-        return judge(recorded(self.folder), source.commits(self._source))
+        return judge(recorded(self.folder), source.commits(self.source))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -137,6 +137,10 @@ class Owed:
             if version > self._versions[-1]:
                 self._times.append(ended)
                 self._versions.append(version)
+
+    def since(self, returned: int) -> int:
+        """When more than this version was owed for the first time; it was."""
+        return self._times[bisect_right(self._versions, returned)]
 
     def before(self, moment: int) -> tuple[int, int]:
         """The version that a read owes which begins then, and since when."""

@@ -7,9 +7,9 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from cache import AsyncCache, AsyncLRU, AsyncLRUInvalidator, SharedMemoryBus, mutating
+from cache import AsyncCache, AsyncLRU, AsyncLRUInvalidator, mutating
 from tests.races.processes.source import Source
 
 #: Rows by what is invalidated when they change. A view reads all that are cached by key.
@@ -38,22 +38,22 @@ Write: TypeAlias = Callable[[int], Awaitable[int]]
 
 
 class Shop:
-    """The caches of one process, and of those it forks.
+    """The caches of one process, and of those it forks: on a bus, and whatever else ``where`` says.
 
     Of its mutations, ``suicides`` kill the process between their commit and their end, as no kill from outside would
     hit it often enough.
     """
 
-    def __init__(self, bus: SharedMemoryBus, source: Source, chance: random.Random, suicides: float) -> None:
+    def __init__(self, where: dict[str, Any], source: Source, chance: random.Random, suicides: float) -> None:
         self.source = source
         self.chance = chance
         self.suicides = suicides
         self._reads: dict[int, Read] = {}
         self._writes: dict[int, Write] = {}
-        self._open_by_key(bus)
-        self._open_by_tag(bus)
-        self._open_caches(bus)
-        self._open_without_windows(bus)
+        self._open_by_key(where)
+        self._open_by_tag(where)
+        self._open_caches(where)
+        self._open_without_windows(where)
 
     async def read(self, row: int, variant: int) -> tuple[Versions, bool]:
         """The versions of some rows, this one among them, and whether it took no load to read them."""
@@ -87,16 +87,16 @@ class Shop:
 
     # -- what it offers ------------------------------------------------------------------------------------------------
 
-    def _open_by_key(self, bus: SharedMemoryBus) -> None:
-        @AsyncLRU(maxsize=64, bus=bus, name="by_key")
+    def _open_by_key(self, where: dict[str, Any]) -> None:
+        @AsyncLRU(maxsize=64, name="by_key", **where)
         async def by_key(row: int) -> int:
             return await self._load(row)
 
-        @AsyncLRU(maxsize=64, bus=bus, name="view")
+        @AsyncLRU(maxsize=64, name="view", **where)
         async def view() -> Versions:
             return {row: await by_key(row) for row in BY_KEY}
 
-        @AsyncLRU(maxsize=64, bus=bus, name="by_wildcard")
+        @AsyncLRU(maxsize=64, name="by_wildcard", **where)
         async def by_wildcard(row: int, detail: int = 0) -> int:
             return await self._load(row)
 
@@ -112,12 +112,12 @@ class Shop:
         self._offer(BY_KEY, read_by_key, AsyncLRUInvalidator(by_key)(write))
         self._offer(BY_WILDCARD, read_by_wildcard, AsyncLRUInvalidator(by_wildcard)(write))
 
-    def _open_by_tag(self, bus: SharedMemoryBus) -> None:
-        @AsyncLRU(maxsize=64, bus=bus, name="by_tag", tags=("row:{row}",))
+    def _open_by_tag(self, where: dict[str, Any]) -> None:
+        @AsyncLRU(maxsize=64, name="by_tag", tags=("row:{row}",), **where)
         async def by_tag(row: int) -> int:
             return await self._load(row)
 
-        @AsyncLRU(maxsize=64, bus=bus, name="by_computed_tag", tags=lambda found, _: (f"row:{min(found)}",))
+        @AsyncLRU(maxsize=64, name="by_computed_tag", tags=lambda found, _: (f"row:{min(found)}",), **where)
         async def by_computed_tag(row: int) -> Versions:
             return {row: await self._load(row)}
 
@@ -134,10 +134,10 @@ class Shop:
         self._offer(BY_TAG, read_by_tag, write)
         self._offer(BY_COMPUTED_TAG, read_by_computed_tag, write)
 
-    def _open_caches(self, bus: SharedMemoryBus) -> None:
-        cache = AsyncCache(64, bus=bus, name="by hand")
+    def _open_caches(self, where: dict[str, Any]) -> None:
+        cache = AsyncCache(64, name="by hand", **where)
 
-        @AsyncLRU(maxsize=64, bus=bus, name="whole")
+        @AsyncLRU(maxsize=64, name="whole", **where)
         async def whole(row: int) -> int:
             return await self._load(row)
 
@@ -157,9 +157,9 @@ class Shop:
         self._offer(BY_HAND, read_by_hand, write_by_hand)
         self._offer(WHOLE, read_whole, AsyncLRUInvalidator(whole, clear_all=True)(write))
 
-    def _open_without_windows(self, bus: SharedMemoryBus) -> None:
-        cleared = AsyncCache(64, bus=bus, name="cleared")
-        deleted = AsyncCache(64, bus=bus, name="deleted")
+    def _open_without_windows(self, where: dict[str, Any]) -> None:
+        cleared = AsyncCache(64, name="cleared", **where)
+        deleted = AsyncCache(64, name="deleted", **where)
 
         async def read_cleared(row: int, _: int) -> Versions:
             return {row: await cleared.get(row, lambda: self._load(row))}

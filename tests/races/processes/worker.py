@@ -39,7 +39,7 @@ class Worker:
         self._children = 0
         self._is_open = True
         self._be(number)
-        self._shop = Shop(self._bus, self._source, self._chance, suicides)
+        self._shop = Shop({"bus": self._bus}, self._source, self._chance, suicides)
 
     def _be(self, number: int) -> None:
         """From here on this process goes by the number: what is its own is opened."""

@@ -1,0 +1,83 @@
+"""The protections, switched off one at a time in every process of a run: stale reads must appear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+from unittest.mock import patch
+
+from cache._tier import Address
+from cache.tiers._redis import _line, _link
+from cache.tiers._redis._layout import Layout
+from cache.tiers._redis._ledger import Ledger, Stamps
+
+Patch = Callable[[], AbstractContextManager[Any]]
+
+
+def a_hit_needs_no_proof() -> AbstractContextManager[Any]:
+    return patch.multiple(
+        Stamps, __getitem__=lambda self, index: self.numbers[index], are_proven=property(lambda self: True)
+    )
+
+
+def nobody_hears_of_others() -> AbstractContextManager[Any]:
+    return patch.object(Ledger, "_renumber", lambda self, slots: None)
+
+
+def a_load_does_not_ask_for_foreign_mutations() -> AbstractContextManager[Any]:
+    return patch.multiple(Ledger, is_changing=lambda self, slots: False, is_covered=lambda self, slots: False)
+
+
+def a_write_does_not_compare_its_moment() -> AbstractContextManager[Any]:
+    return patch.object(Ledger, "has_changed", lambda self, slots, since: False)
+
+
+def a_record_rests_on_itself_alone() -> AbstractContextManager[Any]:
+    def own(self: Layout, address: Address, grounds: object) -> list[int]:
+        return original(self, address, ())
+
+    original = Layout.grounds
+    return patch.object(Layout, "grounds", own)
+
+
+def stamps_are_not_compared_after_a_loss() -> AbstractContextManager[Any]:
+    def take(self: Ledger, *told: Any) -> None:
+        with patch.object(self, "_renumber", lambda slots: None):
+            original(self, *told)
+
+    original = Ledger.take
+    return patch.object(Ledger, "take", take)
+
+
+def a_restarted_server_goes_by_its_name() -> AbstractContextManager[Any]:
+    return patch.multiple(_line, _life_of=lambda info: "always", _check_same=lambda one, other: None)
+
+
+def a_heartbeat_is_proof_when_it_is_sent() -> AbstractContextManager[Any]:
+    def beat(self: _link.Link) -> Any:
+        self._ledger.stamps.until = float("inf")
+        return original(self)
+
+    original = _link.Link.beat
+    return patch.object(_link.Link, "beat", beat)
+
+
+SWITCHES: Final[dict[str, Patch]] = {
+    each.__name__: each
+    for each in (
+        a_hit_needs_no_proof,
+        nobody_hears_of_others,
+        a_load_does_not_ask_for_foreign_mutations,
+        a_write_does_not_compare_its_moment,
+        a_record_rests_on_itself_alone,
+        stamps_are_not_compared_after_a_loss,
+        a_restarted_server_goes_by_its_name,
+        a_heartbeat_is_proof_when_it_is_sent,
+    )
+}
+INTACT: Final = "intact"
+
+
+def switched(name: str) -> AbstractContextManager[Any]:
+    return nullcontext() if name == INTACT else SWITCHES[name]()
