@@ -17,7 +17,7 @@ from tests.races.processes.driver import Run
 from tests.redis_server import RedisServer
 
 #: Seconds for which others may be late, and for which a mutation covers what it changes if its process dies. Nothing
-#: that happens keeps a machine from renewing that for so long: if it then died, what it has changed would not be covered.
+#: that happens keeps a machine from renewing that for so long: if it then died, what it has changed would be served.
 BOUND: Final = 1.0
 LEASE: Final = 6.0
 FILL_LEASE: Final = 0.5

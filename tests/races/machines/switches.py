@@ -1,4 +1,8 @@
-"""The protections, switched off one at a time in every process of a run: stale reads must appear."""
+"""The protections, switched off one at a time in every process of a run: stale reads must appear.
+
+Those that real processes need too seldom to be seen, such as the comparison of what has changed between the end of a
+load and its writing, are switched off in the model alone.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,6 @@ def nobody_hears_of_others() -> AbstractContextManager[Any]:
 
 def a_load_does_not_ask_for_foreign_mutations() -> AbstractContextManager[Any]:
     return patch.multiple(Ledger, is_changing=lambda self, slots: False, is_covered=lambda self, slots: False)
-
-
-def a_write_does_not_compare_its_moment() -> AbstractContextManager[Any]:
-    return patch.object(Ledger, "has_changed", lambda self, slots, since: False)
 
 
 def a_record_rests_on_itself_alone() -> AbstractContextManager[Any]:
@@ -69,7 +69,6 @@ SWITCHES: Final[dict[str, Patch]] = {
         a_hit_needs_no_proof,
         nobody_hears_of_others,
         a_load_does_not_ask_for_foreign_mutations,
-        a_write_does_not_compare_its_moment,
         a_record_rests_on_itself_alone,
         stamps_are_not_compared_after_a_loss,
         a_restarted_server_goes_by_its_name,
