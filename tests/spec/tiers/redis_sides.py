@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -42,6 +43,24 @@ class Machine:
     async def hear(self) -> None:
         """Wait until all was heard here that was told up to now."""
         await self.backend.hear_all()
+
+    @asynccontextmanager
+    async def hears_nothing(self) -> AsyncIterator[None]:
+        """What is told meanwhile comes later; this shorter than heartbeats are waited for."""
+        link, loop = self.backend._engine._link, self.backend._engine._loop
+        assert loop is not None
+
+        async def hold() -> None:
+            link._early = []
+
+        async def let_go() -> None:
+            early, link._early = link._early or [], None
+            for told in early:
+                link._hear(*told)
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(hold(), loop))
+        yield
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(let_go(), loop))
 
     async def covering(self, *addresses: Address) -> Covering:
         """A mutation of these that has begun."""

@@ -49,10 +49,37 @@ def test_what_another_process_has_changed_has_other_numbers(ledger: Ledger) -> N
 
 def test_what_this_process_has_changed_is_known_to_the_cache_already(ledger: Ledger) -> None:
     ledger.stamp([3])
+    ledger.send([3], 7)
     before = list(ledger.stamps)
     assert ledger.hear(message(CHANGED, [3], sender=ME), ME) == 7
     assert list(ledger.stamps) == before
     assert ledger.server[3] == 7
+
+
+def test_what_this_process_has_sent_over_a_line_that_was_lost_is_news_if_it_comes_after_all(ledger: Ledger) -> None:
+    ledger.send([3], 7)
+    ledger.lose()
+    ledger.stamps.until = math.inf
+    before = list(ledger.stamps)
+    assert ledger.hear(message(CHANGED, [3], sender=ME), ME) is None
+    assert [at for at in range(16) if ledger.stamps[at] != before[at]] == [0, 3]
+
+
+def test_what_the_server_did_not_take_is_not_in_force(ledger: Ledger) -> None:
+    ledger.send([3, 4], 5)
+    ledger.send([4], 6)
+    ledger.unsend([3, 4], 5)
+    assert ledger.current([3, 4]) == [0, 6]
+
+
+def test_what_is_being_replaced_is_changing_until_it_was(ledger: Ledger) -> None:
+    number = ledger.replace([3])
+    assert ledger.is_changing([2, 3])
+    assert ledger.is_replacing([2, 3])
+    assert not ledger.is_covered([3])
+    assert not ledger.is_changing([2])
+    del ledger.replacing[number]
+    assert not ledger.is_changing([3])
 
 
 def test_a_mutation_elsewhere_covers_its_slots_until_it_ends(ledger: Ledger) -> None:

@@ -163,8 +163,10 @@ class RedisBackend:
 
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:
         """Store a value that was loaded since ``moment``, at the end of this turn of the loop; see `Tier.write`."""
-        loop = None if replaces else asyncio._get_running_loop()
-        if not self._current().ask(Write(record, moment, replaces), loop):
+        engine = self._current()
+        number = engine.ledger.replace(engine.layout.changed([record.address])) if replaces else 0
+        if not engine.ask(Write(record, moment, number), None if replaces else asyncio._get_running_loop()):
+            engine.ledger.replacing.pop(number, None)
             self._tally.add(dropped=1)
 
     def assign(self, record: Record, then: Callable[[], object] | None = None) -> asyncio.Future[None] | None:
@@ -322,8 +324,10 @@ class RedisBackend:
         else:
             waiter = seat = Seat()
         # Before it is on its way: whatever was loaded up to now is not to be written after it.
-        engine.ledger.ask(slots)
-        change = Change(kind, slots, addresses, waiter, then, mutation, linger=linger, record=record, lives=lives)
+        number = engine.ledger.ask(slots)
+        change = Change(
+            kind, slots, addresses, waiter, then, mutation, linger=linger, record=record, lives=lives, number=number
+        )
         if not engine.ask(change):
             if away is not None:
                 change.waiter = Then(away.settle)

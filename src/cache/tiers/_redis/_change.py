@@ -18,8 +18,9 @@ class Change:
     """Something that changes these slots, and who waits until all know.
 
     ``kind`` says whether a mutation begins or ends with it, which is then ``mutation``; ``linger`` is for how many
-    seconds it goes on after its end. ``record`` is the value that is true from then on, and ``lives`` how long that is
-    to be kept, in milliseconds.
+    seconds it goes on after its end. ``record`` is the value that is true from then on, unless what it rests on was
+    changed after so many changes as ``number`` says, and ``lives`` how long that is to be kept, in milliseconds.
+    ``replaces``: if it is not, there is no change.
     """
 
     kind: bytes
@@ -30,7 +31,9 @@ class Change:
     mutation: bytes = bytes(8)
     linger: float = 0.0
     record: Record | None = None
-    lives: int = 0
+    lives: int = 1
+    number: int = 0
+    replaces: bool = False
     #: What whoever waits is given.
     result: object = None
     stamp: int = 0
@@ -40,6 +43,13 @@ class Change:
     is_answered: bool = False
     is_heard: bool = False
     overdue: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    def give_up_value(self) -> None:
+        """Nobody knows what will have changed when it is sent, or something has: it invalidates, and that is all."""
+        if self.record is not None:
+            self.record = None
+            self.replaces = False
+            self.result = None
 
     def settle(self, result: object) -> None:
         """It is done, or it has failed; what is to follow comes first."""

@@ -20,7 +20,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cache._tier import Address
 from cache.errors import BusError
@@ -34,6 +34,23 @@ from cache.tiers._redis._tally import Tally
 
 #: Slots that are told of in one message.
 MOST: Final = 4096
+#: A slot and its stamp.
+KNOWN: Final = struct.Struct("<IQ")
+
+
+class Value(NamedTuple):
+    """What is stored with a change, for so many milliseconds, if these slots have these stamps at the server.
+
+    Otherwise it is not; and ``or_nothing``, then nothing is changed at all.
+    """
+
+    data: bytes = b""
+    lives: int = 1
+    known: bytes = b""
+    or_nothing: int = 0
+
+
+NOTHING: Final = Value()
 
 
 class Changes:
@@ -76,6 +93,7 @@ class Changes:
         elif self._link.settled.is_set():
             self._refuse(change, self._link.error)
         else:
+            change.give_up_value()
             self._waiting.append(change)
 
     def close(self, error: Exception) -> None:
@@ -94,11 +112,11 @@ class Changes:
         change.is_answered = change.is_heard = False
         change.stamp = secrets.randbits(64)
         self._sent[change.stamp] = change
+        known = self._known(change)
         # From here on, for what is sent after it: so it is in force for this process before anybody else hears of it.
         self._ledger.send(change.slots, change.stamp)
-        value = self._value_of(change)
         told = kind, change.stamp, change.slots, change.mutation, left
-        answer = self._tell(*told, addresses=change.addresses, value=value, lives=change.lives)
+        answer = self._tell(*told, addresses=change.addresses, value=self._value(change, known))
         answer.add_done_callback(partial(self._answered, change, change.stamp))
 
     def _cover(self, change: Change) -> tuple[bytes, float]:
@@ -123,13 +141,24 @@ class Changes:
         # It was ended before, or begun by another process, which is to end it.
         return CHANGED, 0.0
 
-    def _value_of(self, change: Change) -> bytes:
-        """The bytes that are assigned; empty if there are none, or a mutation covers what they rest on."""
+    def _known(self, change: Change) -> bytes:
+        """The slots that a value rests on, and their stamps; empty if there is none that may be stored."""
         record, ledger = change.record, self._ledger
         if record is None:
             return b""
         slots = ledger.layout.grounds(record.address, record.grounds)
-        return b"" if ledger.is_covered(slots) else pack(record, ledger.current(slots))
+        if ledger.is_covered(slots) or ledger.has_changed(slots, change.number):
+            change.give_up_value()
+            return b""
+        return b"".join(map(KNOWN.pack, slots, ledger.current(slots)))
+
+    def _value(self, change: Change, known: bytes) -> Value:
+        """The value that is stored with a change, with the stamp that it gives."""
+        record, ledger = change.record, self._ledger
+        if record is None:
+            return NOTHING
+        slots = ledger.layout.grounds(record.address, record.grounds)
+        return Value(pack(record, ledger.current(slots)), change.lives, known, int(change.replaces))
 
     def _tell(
         self,
@@ -140,8 +169,7 @@ class Changes:
         left: float = 0.0,
         *,
         addresses: Sequence[Address] = (),
-        value: bytes = b"",
-        lives: int = 1,
+        value: Value = NOTHING,
     ) -> asyncio.Future[Any]:
         link = self._link
         line, names = link.line, link.names
@@ -159,8 +187,7 @@ class Changes:
                 packed,
                 mutation + packed if kind != CHANGED else b"",
                 milliseconds,
-                value,
-                lives,
+                *value,
             ],
         )
 
@@ -168,6 +195,11 @@ class Changes:
         error = answer.exception()
         if self._sent.get(stamp) is not change or isinstance(error, LineLost):
             return  # what becomes of those is seen to where the line was lost
+        if error is None and not answer.result():  # what it rests on has changed, of which we are to hear yet
+            del self._sent[stamp]
+            self._ledger.unsend(change.slots, stamp)
+            change.settle(False)
+            return
         if error is None:
             change.is_answered = True
             self._finish(change)
@@ -242,6 +274,7 @@ class Changes:
             if change.is_answered:
                 self._done(change)
             else:
+                change.give_up_value()
                 again.append(change)
         self._waiting = again + self._waiting
 

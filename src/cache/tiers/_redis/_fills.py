@@ -40,7 +40,8 @@ class Write(NamedTuple):
 
     record: Record
     moment: Moment
-    replaces: bool
+    #: By what `Ledger.replace` knows of it; 0 if it does not replace.
+    replaces: int = 0
 
 
 class Part(NamedTuple):
@@ -97,21 +98,14 @@ class Fills:
         slots = ledger.layout.grounds(address, record.grounds)
         lives = self.lives(record)
         value = b""
-        if not self._link.is_proven:
-            self._tally.add(dropped=1)
-        elif (
-            write.moment.file != self._file
-            or lives < 1
-            or ledger.has_changed(slots, write.moment.number)
-            or ledger.is_covered(slots)
-        ):
-            self._tally.add(refused=1)
-        elif self.is_too_large(record):
-            if write.replaces:  # what was made of the value before is over all the same
-                self._replace(record, None, 1)
-        elif write.replaces:
-            self._replace(record, record, lives)
-        else:
+        is_accepted = self._is_accepted(write, slots, lives)
+        fits = is_accepted and not self.is_too_large(record)
+        if write.replaces:
+            if is_accepted:  # what was made of the value before is over, even if this one is too large
+                self._replace(write, record if fits else None, lives)
+            else:
+                ledger.replacing.pop(write.replaces, None)
+        elif fits:
             value = pack(record, ledger.current(slots))
         if value or token:
             self._parts.append(Part(address, token, value, max(1, lives)))
@@ -173,18 +167,45 @@ class Fills:
             )
         return True
 
-    def _replace(self, record: Record, value: Record | None, lives: int) -> None:
-        slots = self._ledger.layout.changed([record.address])
-        self._ledger.ask(slots)
-        waiter = Then(self._replaced)
-        result = value is not None
-        self._changes.take(Change(CHANGED, slots, (record.address,), waiter, record=value, lives=lives, result=result))
-
-    def _replaced(self, result: Any) -> None:
-        if isinstance(result, Failed):
+    def _is_accepted(self, write: Write, slots: Sequence[int], lives: int) -> bool:
+        if not self._link.is_proven:
             self._tally.add(dropped=1)
-        elif result:
+            return False
+        if (
+            write.moment.file != self._file
+            or lives < 1
+            or self._ledger.has_changed(slots, write.moment.number)
+            or self._ledger.is_covered(slots)
+        ):
+            self._tally.add(refused=1)
+            return False
+        return True
+
+    def _replace(self, write: Write, record: Record | None, lives: int) -> None:
+        address = write.record.address
+        slots = self._ledger.layout.changed([address])
+        self._changes.take(
+            Change(
+                CHANGED,
+                slots,
+                (address,),
+                Then(partial(self._replaced, write)),
+                record=record,
+                lives=lives,
+                number=self._ledger.ask(slots),
+                replaces=record is not None,
+                result=record is not None,
+            )
+        )
+
+    def _replaced(self, write: Write, result: Any) -> None:
+        self._ledger.replacing.pop(write.replaces, None)
+        if result is True:
             self._tally.add(written=1)
+        elif result is False:
+            self._tally.add(refused=1)
+        elif isinstance(result, Failed):
+            self._tally.add(dropped=1)
 
     def _sent(self, batch: Sequence[Part], stored: int, task: asyncio.Future[Any]) -> None:
         self._on_their_way.discard(task)

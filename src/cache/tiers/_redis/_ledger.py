@@ -15,10 +15,10 @@ import math
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from time import monotonic
-from typing import Final, NamedTuple, overload
+from typing import Any, Final, NamedTuple, overload
 
 from cache.tiers._redis._layout import Layout
 from cache.tiers._unordered import Never
@@ -84,8 +84,12 @@ class Ledger:
         self.windows: dict[bytes, Window] = {}
         #: Those of this process, which the tier has begun; the cache knows of them by itself.
         self.own: dict[bytes, Window] = {}
+        #: Slots whose values are being replaced from here, though nobody has invalidated them, by the number of that.
+        self.replacing: dict[int, Window] = {}
         #: What was sent from here and has not come back: for the values that are sent after it, it is done.
         self.sent: dict[int, int] = {}
+        #: And the stamps of all that was sent.
+        self._echoes: set[int] = set()
 
     # -- what is asked for here, in any thread -----------------------------------------------------------------
 
@@ -98,15 +102,29 @@ class Ledger:
         numbers[0] = number
         return number
 
-    def ask(self, slots: Iterable[int]) -> None:
+    def ask(self, slots: Iterable[int]) -> int:
         """The tier is to invalidate these: whatever was loaded up to now is not to be written any more."""
         number = self._next()
         for slot in slots:
             self.seen[slot] = number
+        return number
+
+    def replace(self, slots: Iterable[int]) -> int:
+        """The value at one of these is to be replaced; the number by which that is taken from `replacing` in the end.
+
+        The cache has no mutation for it. But what it would read, or make of what it reads, may rest on the one before.
+        """
+        number = self._next()
+        self.replacing[number] = Window(frozenset(slots), math.inf)
+        return number
 
     def is_changing(self, slots: Iterable[int]) -> bool:
-        """Whether a mutation of another process covers one of these."""
-        return _covers(self.windows, slots)
+        """Whether a mutation of another process covers one of these, or its value is being replaced."""
+        return _covers(self.windows, slots) or _covers(self.replacing, slots)
+
+    def is_replacing(self, slots: Iterable[int]) -> bool:
+        """Whether the value of one of these is being replaced."""
+        return _covers(self.replacing, slots)
 
     def is_covered(self, slots: Iterable[int]) -> bool:
         """Whether any mutation does."""
@@ -121,8 +139,22 @@ class Ledger:
 
     def send(self, slots: Iterable[int], stamp: int) -> None:
         """These have this stamp for whatever is sent after it from here."""
+        self._echoes.add(stamp)
         for slot in slots:
             self.sent[slot] = stamp
+
+    def unsend(self, slots: Iterable[int], stamp: int) -> None:
+        """The server did not take this stamp."""
+        self._echoes.discard(stamp)
+        for slot in slots:
+            if self.sent.get(slot) == stamp:
+                del self.sent[slot]
+
+    def lose(self) -> None:
+        """Nothing comes back of what was sent. What comes later all the same is as if another had sent it."""
+        self.stamps.until = -math.inf
+        self.sent.clear()
+        self._echoes.clear()
 
     def current(self, slots: Iterable[int]) -> list[int]:
         """The stamps of these."""
@@ -147,7 +179,7 @@ class Ledger:
         slots = array("I", message[HEAD.size :])
         if sys.byteorder == "big":
             slots.byteswap()
-        is_own = sender == me
+        is_own = sender == me and stamp in self._echoes
         if kind == BEGUN and not is_own:
             # Before the stamps: a load that finds the new ones must find the mutation, too.
             self.windows[mutation] = Window(frozenset(slots), monotonic() + left / 1000)
@@ -156,10 +188,7 @@ class Ledger:
             server[slot] = stamp
         if is_own:
             # The cache has stamped by itself, when it asked for this; what it has loaded since need not go.
-            sent = self.sent
-            for slot in slots:
-                if sent.get(slot) == stamp:
-                    del sent[slot]
+            self.unsend(slots, stamp)
         else:
             self._renumber(slots)
         if kind == ENDED:
@@ -216,7 +245,7 @@ class Ledger:
         return number
 
 
-def _covers(windows: dict[bytes, Window], slots: Iterable[int]) -> bool:
+def _covers(windows: Mapping[Any, Window], slots: Iterable[int]) -> bool:
     if not windows:
         return False
     now = monotonic()

@@ -249,8 +249,7 @@ class Link:
             return
         was_up, self.is_up = self.is_up, False
         # At once: from here on it is not known what the server tells others.
-        self._ledger.stamps.until = -math.inf
-        self._ledger.sent.clear()
+        self._ledger.lose()
         self.line = None
         if was_up:
             self.settled.clear()

@@ -178,7 +178,7 @@ class Reads:
         if len(slots) != len(stored.stamps) or len(record.value) > self._max_bytes:
             self._tally.add(foreign=1)
             return None
-        if (*self._ledger.current(slots),) != stored.stamps:
+        if (*self._ledger.current(slots),) != stored.stamps or self._ledger.is_replacing(slots):
             return None
         return record if record.expires is None or record.is_fresh(self._clock()) else None
 

@@ -46,8 +46,19 @@ return {{redis.call('GET', KEYS[1]), redis.call('ZRANGEBYSCORE', KEYS[2], now, '
 """)
 
 #: ... KEYS: values and leases that are over, the value that is assigned first.
-#: ... ARGV: message, stamp, positions, window or nothing, its milliseconds (0: it ends), value or nothing, and its.
-CHANGE: Final = Script(f"""-- cache change 1{_READY}
+#: ... ARGV: message, stamp, positions, window or nothing, its milliseconds (0: it ends), value or nothing, and its; and
+#: ... positions with the stamps that they must have for that: else it is not stored, or (1) nothing is done at all.
+CHANGE: Final = Script(f"""-- cache change 2{_READY}
+local is_as_known = true
+for at = 1, #ARGV[12], 12 do
+  local first = struct.unpack('<I4', ARGV[12], at) * 8
+  if redis.call('GETRANGE', KEYS[1], first, first + 7) ~= string.sub(ARGV[12], at + 4, at + 11) then
+    is_as_known = false
+  end
+end
+if ARGV[13] == '1' and not is_as_known then
+  return 0
+end
 for at = 1, #ARGV[7], 4 do
   redis.call('SETRANGE', KEYS[1], struct.unpack('<I4', ARGV[7], at) * 8, ARGV[6])
 end
@@ -66,7 +77,7 @@ end
 for at = 3, #KEYS, 256 do
   redis.call('UNLINK', unpack(KEYS, at, math.min(at + 255, #KEYS)))
 end
-if #ARGV[10] > 0 then
+if is_as_known and #ARGV[10] > 0 then
   redis.call('SET', KEYS[3], ARGV[10], 'PX', ARGV[11])
 end
 redis.call('PUBLISH', ARGV[4], ARGV[5])
