@@ -31,8 +31,8 @@ async def done(told: Any) -> Any:
 class Machine:
     """One of them, with caches that both call the same."""
 
-    def __init__(self, url: str, prefix: str, **options: Any) -> None:
-        self.backend = RedisBackend(url, prefix=prefix, **options)
+    def __init__(self, server: Any, prefix: str, **options: Any) -> None:
+        self.backend = RedisBackend(server, prefix=prefix, **options)
         self.namespace = f"machine {next(_numbers)}"
 
     async def begin(self) -> Machine:

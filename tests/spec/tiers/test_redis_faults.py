@@ -169,7 +169,7 @@ async def test_a_server_that_restarts_empty_or_from_an_old_snapshot_brings_nothi
     server.kill()
     await until(lambda: not here.is_proven and not there.is_proven)
     server.start()
-    assert server.keys("*}v*")  # what was deleted is there again
+    assert server.keys("*:v*")  # what was deleted is there again
     await is_back(here, there)
     for each in (there.cache(), c):
         assert await read(each, table) == 1

@@ -11,14 +11,15 @@ import pytest
 
 from cache.tiers._redis import _link
 from cache.tiers._redis._layout import Layout
-from cache.tiers._redis._ledger import CHANGED, HEAD, RESET, Ledger
+from cache.tiers._redis._ledger import CHANGED, HEAD, INCARNATED, RESET, Ledger
 from cache.tiers._redis._line import LineLost
 from cache.tiers._redis._link import Link
-from cache.tiers._redis._scripts import SYNC, Script
+from cache.tiers._redis._scripts import INCARNATION, SYNC, Script
 from cache.tiers._redis._tally import Tally
 
 ME = b"me......"
 BASE = 9
+INCARNATION_ID = b"0123456789abcdef"
 
 
 def changed(slot: int, stamp: int) -> bytes:
@@ -39,8 +40,6 @@ class Server:
         server = self
 
         class Line:
-            incarnation = "f00"
-
             async def open(self) -> None:
                 """It is."""
 
@@ -52,7 +51,9 @@ class Server:
                     for message in server.before:
                         hear(server.channel, message)
                     return [struct.pack("<8Q", *server.stamps), [], 0]
-                hear(arguments[4], arguments[5] + struct.pack("<Q", server.base))
+                if script is INCARNATION:
+                    return INCARNATION_ID
+                hear(arguments[5], arguments[6] + struct.pack("<Q", server.base))
                 return 1
 
             def give_up(self, error: Exception) -> None:
@@ -138,6 +139,14 @@ async def test_new_stamps_of_the_server_are_told_to_whoever_has_mutations(server
     await link.beat()
     assert resets == [True]
     assert link.is_proven
+
+
+async def test_another_incarnation_of_the_server_ends_the_line_and_its_own_does_not(server: Server, link: Link) -> None:
+    await link._come_up()
+    link._hear(server.channel, INCARNATED + INCARNATION_ID)
+    assert link.is_proven
+    link._hear(server.channel, INCARNATED + INCARNATION_ID[::-1])
+    assert not link.is_proven
 
 
 async def test_what_makes_no_sense_is_counted_and_ends_nothing(server: Server, link: Link) -> None:

@@ -98,13 +98,13 @@ def test_what_has_changed_shows_in_its_slots_and_in_that_of_anything_in_order() 
 
 @given(addresses, addresses)
 def test_two_addresses_have_two_keys_of_which_no_part_is_theirs(one: Address, other: Address) -> None:
-    names = Names("shop:0", "f00", 0)
+    names = Names("shop:0", 0, b"f00")
     assert (names.value(one) == names.value(other)) == (one == other)
-    for key in (*names.pair(one), names.stamps, names.windows, names.channel):
-        assert key.startswith(b"{shop:0:f00:0}")
+    for key in (*names.pair(one), names.stamps, names.windows, names.channel, names.marker):
+        assert key.startswith(b"{shop:0:0}:")
         assert key.count(b"{") == key.count(b"}") == 1
 
 
 def test_all_names_of_a_bucket_differ() -> None:
-    names = Names("shop:0", "f00", 0)
-    assert len({names.stamps, names.windows, names.channel, names.heartbeats(b""), *names.pair(A)}) == 6
+    names = Names("shop:0", 0, b"f00")
+    assert len({names.stamps, names.windows, names.marker, names.channel, names.heartbeats(b""), *names.pair(A)}) == 7

@@ -26,7 +26,7 @@ from cache._tier import Address
 from cache.errors import BusError
 from cache.tiers._redis._change import Change
 from cache.tiers._redis._ledger import BEGUN, CHANGED, ENDED, HEAD, Ledger, Window
-from cache.tiers._redis._line import PATIENCE, LineLost, Unknown
+from cache.tiers._redis._line import PATIENCE, Elsewhere, LineLost, Unknown
 from cache.tiers._redis._link import Link
 from cache.tiers._redis._records import pack
 from cache.tiers._redis._scripts import CHANGE
@@ -179,7 +179,7 @@ class Changes:
         milliseconds = int(min(left, 1e9) * 1000)
         return line.run(
             CHANGE,
-            [names.stamps, names.windows, *(key for address in addresses for key in names.pair(address))],
+            [*link.state_keys(), *(key for address in addresses for key in names.pair(address))],
             [
                 *link.prepared(),
                 HEAD.pack(kind, link.me, mutation, stamp, milliseconds) + packed,
@@ -204,11 +204,11 @@ class Changes:
             change.is_answered = True
             self._finish(change)
             return
-        if not isinstance(error, Unknown):
+        if not isinstance(error, Unknown | Elsewhere):
             del self._sent[stamp]
             self._refuse(change, error)
-        # Those behind it may find the script, and would overtake it; and what was sent after it takes it for done. So
-        # everything begins anew, over another line.
+        # It is sent once more. Those behind it may find the script, and would overtake it; and what was sent after it
+        # takes it for done. So everything begins anew, over another line.
         if self._link.line is not None:
             self._link.line.give_up(error if isinstance(error, Exception) else LineLost(f"{error}"))
 

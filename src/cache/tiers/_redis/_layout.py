@@ -72,28 +72,35 @@ class Layout:
 
 
 class Names:
-    """What is called how in one bucket, for one life of one server: another life knows nothing of it."""
+    """What is called how in one bucket, in one incarnation of its server: another knows nothing of what is there.
 
-    def __init__(self, prefix: str, incarnation: str, bucket: int) -> None:
-        tag = f"{{{prefix}:{incarnation}:{bucket}}}".encode()
+    The incarnation is no part of the hash tag: where a bucket is must be known before it is asked for its incarnation.
+    """
+
+    def __init__(self, prefix: str, bucket: int, incarnation: bytes = b"") -> None:
+        tag = f"{{{prefix}:{bucket}}}:".encode()
         self._tag = tag
-        self.stamps = tag + b"s"
-        self.windows = tag + b"w"
-        #: Where changes are told.
+        self.incarnation = incarnation
+        self._within = within = tag + incarnation + b":"
+        #: Which incarnation it is, and of which server.
+        self.marker = tag + b"i"
+        #: Where changes are told, and that there is another incarnation.
         self.channel = tag + b"c"
+        self.stamps = within + b"s"
+        self.windows = within + b"w"
 
     def value(self, address: Address) -> bytes:
         """The key of the value at an address."""
-        return self._tag + b"v" + _name_of(address)
+        return self._within + b"v" + _name_of(address)
 
     def pair(self, address: Address) -> tuple[bytes, bytes]:
         """The key of the value, and that of the lease of whoever loads it."""
         name = _name_of(address)
-        return self._tag + b"v" + name, self._tag + b"f" + name
+        return self._within + b"v" + name, self._within + b"f" + name
 
     def values_in(self, space: str) -> bytes:
         """A pattern for the keys of all values of a space."""
-        return _escaped(self._tag) + b"v" + digest_of(space).hex().encode() + b"*"
+        return _escaped(self._within) + b"v" + digest_of(space).hex().encode() + b"*"
 
     def heartbeats(self, me: bytes) -> bytes:
         """Where this process hears of itself."""

@@ -29,6 +29,8 @@ CHANGED: Final = b"C"
 BEGUN: Final = b"B"
 ENDED: Final = b"E"
 RESET: Final = b"R"
+#: That there is another incarnation, and which.
+INCARNATED: Final = b"I"
 
 
 class Stamps(Sequence[int]):

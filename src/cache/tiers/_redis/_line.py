@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, Final
 
 from cache.tiers._redis import _scripts
-from cache.tiers._redis._scripts import Script
+from cache.tiers._redis._scripts import ANOTHER, Script
 from cache.tiers._redis._tally import Tally
 
 #: For how many seconds a server may keep an answer, or be silent where it is asked to speak, before it counts as away.
@@ -42,8 +42,12 @@ class Unknown(Refused):
     """The server does not know the script."""
 
 
+class Elsewhere(Refused):
+    """It is not the server any more that it was when this was asked for."""
+
+
 class Line:
-    """Two connections to one life of one server.
+    """Two connections to one run of one server.
 
     ``hear`` is given what is told, in order, and ``lost`` is called once, when it is over, with the reason.
     """
@@ -70,11 +74,9 @@ class Line:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_over = False
         self._waits_since = self._last_heard = monotonic()
-        #: Which life of which server it is.
-        self.incarnation = ""
 
     async def open(self) -> None:
-        """Connect both, to the same life of the same server.
+        """Connect both, to the same run of the same server.
 
         Raises:
             Exception: that cannot be done.
@@ -87,10 +89,9 @@ class Line:
                 if hasattr(connection._parser, "set_pubsub_push_handler"):  # which by default writes it into the log
                     connection._parser.set_pubsub_push_handler(_pass)
             self._start(self._send(), self._receive())
-            self.incarnation = _life_of(await self.ask("INFO", "server"))
+            run = _run_of(await self.ask("INFO", "server"))
             await self._ear.send_command("INFO", "server", check_health=False)
-            heard = _life_of(await self._ear.read_response(disable_decoding=True))
-            _check_same(self.incarnation, heard)
+            _check_same(run, _run_of(await self._ear.read_response(disable_decoding=True)))
             for script in _scripts.ALL:
                 await self.ask("SCRIPT", "LOAD", script.text)
         except BaseException as error:  # an end in the middle of it, too: it is raised again
@@ -185,7 +186,7 @@ class Line:
             await data.send_packed_command(parts, check_health=False)
 
     async def _receive(self) -> None:
-        from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError  # noqa: PLC0415 - it is an extra
+        from redis.exceptions import ReadOnlyError, ResponseError  # noqa: PLC0415 - it is an extra
 
         data, asked = self._data, self._asked
         while True:
@@ -202,8 +203,7 @@ class Line:
             except ResponseError as error:
                 self._answered()
                 if not future.done():
-                    kind = Unknown if isinstance(error, NoScriptError) else Refused
-                    future.set_exception(kind(f"{error}"))
+                    future.set_exception(_kind_of(error)(f"{error}"))
                 continue
             self._answered()
             if not future.done():
@@ -249,11 +249,19 @@ def _check_same(one: str, other: str) -> None:
         raise LineLost(f"two connections led to two servers, {one} and {other}")
 
 
+def _kind_of(error: Exception) -> type[Refused]:
+    from redis.exceptions import NoScriptError  # noqa: PLC0415 - it is an extra
+
+    if isinstance(error, NoScriptError):
+        return Unknown
+    return Elsewhere if str(error).startswith(ANOTHER) else Refused
+
+
 async def _pass(told: Any) -> Any:
     return told
 
 
-def _life_of(info: Any) -> str:
+def _run_of(info: Any) -> str:
     """The id of a server's run, of which each has another."""
     for line in bytes(info).splitlines():
         name, _, value = line.partition(b":")

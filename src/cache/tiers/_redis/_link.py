@@ -1,6 +1,7 @@
 """Link: keeps a line to the server up, and proves that nothing which was told has been missed.
 
-connecting -> both connections -> subscribed -> what is owed is sent -> all stamps -> a heartbeat came back -> up
+connecting -> both connections -> subscribed -> the incarnation is known -> what is owed is sent -> all stamps
+           -> a heartbeat came back -> up
 up -> a heartbeat every quarter of the time for which a proof holds -> lost -> connecting -> away, if that fails
 
 A heartbeat is sent through the one connection and comes back through the other, behind all that the server has told
@@ -15,6 +16,7 @@ import logging
 import math
 import os
 import random
+import secrets
 import struct
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,9 +25,9 @@ from time import monotonic
 from typing import Any, Final
 
 from cache.tiers._redis._layout import Names
-from cache.tiers._redis._ledger import RESET, Ledger
+from cache.tiers._redis._ledger import INCARNATED, RESET, Ledger
 from cache.tiers._redis._line import PATIENCE, Line, LineLost, Part
-from cache.tiers._redis._scripts import HEARTBEAT, SYNC
+from cache.tiers._redis._scripts import HEARTBEAT, INCARNATION, SYNC
 from cache.tiers._redis._tally import Tally
 
 logger = logging.getLogger("cache")
@@ -59,11 +61,11 @@ class Link:
         self._prefix = prefix
         self.me = me
         self._max_staleness = max_staleness
-        #: For how many seconds the server keeps stamps that nobody needs.
-        self._keep = keep
+        #: For how many milliseconds the server keeps stamps that nobody needs.
+        self._lives = int(keep * 1000)
         self._tally = tally
         self.line: Line | None = None
-        self.names = Names(prefix, "", 0)
+        self.names = Names(prefix, 0)
         self.is_up = False
         #: Why it is not; None while it is, or while it is being seen to for the first time.
         self.error: Exception | None = None
@@ -94,7 +96,12 @@ class Link:
 
     def prepared(self) -> list[Part]:
         """What every script is given that may have to make new stamps."""
-        return [os.urandom(8), self._ledger.layout.width, int(self._keep * 1000), self.names.channel]
+        names = self.names
+        return [os.urandom(8), self._ledger.layout.width, self._lives, names.channel, names.incarnation]
+
+    def state_keys(self) -> list[bytes]:
+        """And which keys it is given first."""
+        return [self.names.stamps, self.names.windows, self.names.marker]
 
     async def run(self) -> None:
         """Keep a line up, as well as that can be done."""
@@ -137,7 +144,7 @@ class Link:
             return future
         self._beats[number] = (now, future)
         arguments = [*self.prepared(), self.names.heartbeats(self.me), struct.pack("<Q", number)]
-        task = loop.create_task(line.call(HEARTBEAT, self._state_keys(), arguments))
+        task = loop.create_task(line.call(HEARTBEAT, self.state_keys(), arguments))
         task.add_done_callback(partial(self._beaten, line))
         return future
 
@@ -152,17 +159,16 @@ class Link:
         if self.line is not None:
             self.line.give_up(LineLost("it was closed by its user"))
 
-    def _state_keys(self) -> list[bytes]:
-        return [self.names.stamps, self.names.windows]
-
     async def _come_up(self) -> None:
         self._early = []
         line = self.line = Line(self._connect, self._hear, self._lost, self._tally)
         try:
             await line.open()
-            self.names = names = Names(self._prefix, line.incarnation, 0)
+            names = Names(self._prefix, 0)
             # First to be told, and then what is there: in the other order a change in between would be missed.
             await line.subscribe(names.channel, names.heartbeats(self.me))
+            another: list[Part] = [secrets.token_hex(8), self._lives, names.channel]
+            self.names = Names(self._prefix, 0, await line.call(INCARNATION, [names.marker], another))
             # What this process owes comes before what it is told of, so that it is in there.
             for connected in self.when_connected:
                 await connected()
@@ -184,7 +190,7 @@ class Link:
             logger.info("%s can be used again.", self.server)
 
     async def _sync(self, line: Line) -> None:
-        stamps, windows, now = await line.call(SYNC, self._state_keys(), self.prepared())
+        stamps, windows, now = await line.call(SYNC, self.state_keys(), self.prepared())
         found = []
         for member, score in _pairs(windows):
             slots = struct.unpack(f"<{(len(member) - 8) // 4}I", member[8:])
@@ -199,20 +205,26 @@ class Link:
     def _hear(self, channel: bytes, message: bytes) -> None:
         if self._early is not None:
             self._early.append((channel, message))
+        elif message[:1] == INCARNATED:
+            if message[1:] != self.names.incarnation and self.line is not None:
+                self.line.give_up(LineLost("the server has lost what it had, and begins anew"))
         elif channel == self.names.channel:
-            try:
-                own = self._ledger.hear(message, self.me)
-            except (struct.error, IndexError, ValueError):
-                self._tally.add(foreign=1)
-                return
-            if own is not None:
-                for heard in self.when_heard:
-                    heard(own)
-            elif message[:1] == RESET:
-                for reset in self.when_reset:
-                    reset()
+            self._heard_change(message)
         elif len(message) == BEAT.size:
             self._heard_beat(*BEAT.unpack(message))
+
+    def _heard_change(self, message: bytes) -> None:
+        try:
+            own = self._ledger.hear(message, self.me)
+        except (struct.error, IndexError, ValueError):
+            self._tally.add(foreign=1)
+            return
+        if own is not None:
+            for heard in self.when_heard:
+                heard(own)
+        elif message[:1] == RESET:
+            for reset in self.when_reset:
+                reset()
 
     def _heard_beat(self, number: int, base: int) -> None:
         if base != self._ledger.server[0]:
