@@ -62,6 +62,25 @@ class Machine:
         yield
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(let_go(), loop))
 
+    @asynccontextmanager
+    async def is_cut_off(self) -> AsyncIterator[None]:
+        """It cannot reach the server meanwhile."""
+        link, loop = self.backend._engine._link, self.backend._engine._loop
+        connect = link._connect
+        assert loop is not None
+
+        def refuse() -> Any:
+            raise ConnectionError("the test has cut it off")
+
+        async def cut() -> None:
+            link._connect = refuse
+            if link.line is not None:
+                link.line.give_up(ConnectionError("the test has cut it off"))
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(cut(), loop))
+        yield
+        link._connect = connect
+
     async def covering(self, *addresses: Address) -> Covering:
         """A mutation of these that has begun."""
         covering = Covering(addresses, (), secrets.randbits(63))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from time import monotonic
 
 import pytest
 
+from cache import BusError
 from cache._tier import Address, Moment, Record
 from tests.redis_server import RedisServer, need_redis
 from tests.spec.tiers.redis_sides import Machine, done, until
@@ -154,3 +157,123 @@ async def test_a_refresh_whose_fate_is_not_known_is_an_invalidation(
     for machine in (here, there):
         await machine.hear()
     assert await found(here, A) == await found(there, A)
+
+
+async def test_what_the_server_has_refused_is_owed_and_until_it_is_told_nothing_is_served_or_stored_here(
+    server: RedisServer, here: Machine, there: Machine
+) -> None:
+    await done(here.backend.assign(Record(A, b"old")))
+    server.ask("CONFIG", "SET", "maxmemory", "1")
+    try:
+        with pytest.raises(BusError, match="not told of a change"):
+            await done(here.backend.invalidate([A]))
+        assert not here.is_proven
+        assert await here.backend.read([A]) == [None]
+        assert await here.backend.moment() is None
+    finally:
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+    await until(lambda: here.is_proven)
+    await there.hear()
+    for machine in (here, there):
+        assert await found(machine, A) is None
+
+
+async def test_the_end_of_a_mutation_is_owed_although_its_window_has_lapsed_meanwhile(
+    server: RedisServer, there: Machine
+) -> None:
+    here = await Machine(server.url, there.backend.bus.name, lease=0.2, max_staleness=60.0).begin()
+    covering = await here.covering(A)
+    slots = here.backend._engine.layout.changed([A])
+    await there.hear()
+    assert there.backend.bus.is_changing(slots)
+    async with here.is_cut_off():
+        await until(lambda: not there.backend.bus.is_changing(slots))
+        there.backend.write(Record(A, b"read before the commit"), await moment_of(there))
+        await there.backend.flush()
+        assert await found(there, A) == b"read before the commit"
+        with pytest.raises(BusError):
+            await done(here.backend.end(covering))
+        then = monotonic()
+        await until(lambda: monotonic() > then + 0.3)
+    await until(lambda: here.is_proven)
+    await there.hear()
+    assert not there.backend.bus.is_changing(slots)
+    for machine in (here, there):
+        assert await found(machine, A) is None
+    assert await here.backend.aclose()
+
+
+async def test_a_mutation_that_goes_on_begins_again_before_anything_is_served(
+    server: RedisServer, there: Machine
+) -> None:
+    here = await Machine(server.url, there.backend.bus.name, lease=0.2, max_staleness=60.0).begin()
+    covering = await here.covering(A)
+    slots = here.backend._engine.layout.changed([A])
+    async with here.is_cut_off():
+        await until(lambda: not there.backend.bus.is_changing(slots))
+        there.backend.write(Record(A, b"read before the commit"), await moment_of(there))
+        await there.backend.flush()
+    await until(lambda: here.is_proven)
+    await there.hear()
+    assert there.backend.bus.is_changing(slots)
+    assert await found(there, A) is None
+    await done(here.backend.end(covering))
+    assert await here.backend.aclose()
+
+
+async def test_a_change_that_is_not_heard_of_in_time_is_owed_and_the_line_begins_anew(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cache.tiers._redis._changes.PATIENCE", 0.05)
+    async with here.hears_nothing():
+        with pytest.raises(BusError, match=r"not answered for 0\.05 seconds"):
+            await done(here.backend.invalidate([A]))
+        await here.hear()
+    assert here.backend.metrics().connections == 2
+
+
+async def test_what_is_asked_for_while_what_is_owed_is_told_waits_for_that(here: Machine) -> None:
+    engine = here.backend._engine
+    assert engine._loop is not None
+    began, may_end = asyncio.Event(), asyncio.Event()
+    loop, its_loop = asyncio.get_running_loop(), engine._loop
+
+    async def hold() -> None:
+        loop.call_soon_threadsafe(began.set)
+        await may_end.wait()
+
+    async with here.is_cut_off():
+        await until(lambda: engine._link.error is not None)
+        engine._link.when_connected.append(hold)
+    await began.wait()
+    told = here.backend.invalidate([A])
+    assert told is not None
+    await until(lambda: not engine._asked)
+    its_loop.call_soon_threadsafe(may_end.set)
+    await told
+
+
+async def test_a_load_that_began_before_a_change_of_this_process_is_not_stored_after_it(here: Machine) -> None:
+    before = await moment_of(here)
+    await done(here.backend.invalidate([A]))
+    here.backend.write(Record(A, b"old"), before)
+    assert await here.backend.flush() == 0
+    async with here.hears_nothing():
+        before = await moment_of(here)
+        told = here.backend.invalidate([A])
+        here.backend.write(Record(A, b"old"), before)
+        await until(lambda: here.backend.metrics().refused == 2)
+    await done(told)
+    assert await found(here, A) is None
+
+
+async def test_what_is_written_has_the_stamps_that_were_known_when_it_was_judged(here: Machine, there: Machine) -> None:
+    async with here.hears_nothing():
+        before = await moment_of(here)
+        covering = await there.covering(A)
+        here.backend.write(Record(A, b"old"), before)
+        assert await here.backend.flush() == 1
+        await done(there.backend.end(covering))
+    for machine in (here, there):
+        await machine.hear()
+        assert await found(machine, A) is None

@@ -7,8 +7,9 @@ asked for -> sent -> the answer and the echo have both come: done
 A change is done when its echo has come, because by then this process judges values by it; and when the answer has,
 though no echo ever will, for then all stamps are read anew before anything is served.
 
-What is owed is made up for before anything is served again: stamps for what has changed, an end for each mutation
-that may have begun, and a beginning for each that is still open.
+What is owed is made up for before anything is served again, however long that takes: stamps for what has changed, an
+end for each mutation whose window may still be there, and then a beginning for each mutation that is still open. So
+whenever something comes to be owed over a line that is up, the line is given up.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ class Changes:
         #: Those that were sent, by their stamps, in order; and those that wait for a connection.
         self._sent: dict[int, Change] = {}
         self._waiting: list[Change] = []
-        #: Whether there is a connection for them.
+        #: Whether there is a connection for them; and whether what is owed is being made up for, and more has to wait.
         self._is_open = False
+        self._is_opening = False
         #: What is owed: slots to be stamped, and mutations to be ended, with their slots and until when.
         self._owed: set[int] = set()
         self._ends: dict[bytes, Window] = {}
@@ -90,7 +92,7 @@ class Changes:
         change.overdue = asyncio.get_running_loop().call_later(PATIENCE, self._overdue, change)
         if self._is_open:
             self._send(change)
-        elif self._link.settled.is_set():
+        elif self._link.settled.is_set() and not self._is_opening:
             self._refuse(change, self._link.error)
         else:
             change.give_up_value()
@@ -239,7 +241,7 @@ class Changes:
         self._refuse(change, TimeoutError(f"it has not answered for {PATIENCE:g} seconds"))
 
     def _refuse(self, change: Change, error: BaseException | None) -> None:
-        """It cannot be told now: owe what others have to know."""
+        """It cannot be told now, or nobody knows whether it was: owe what others have to know."""
         begins = change.kind == BEGUN
         if begins and not self._proceeds:
             # Its body will not run, so nothing has changed; but if it was sent, it may have begun.
@@ -252,6 +254,8 @@ class Changes:
             if self._cover(change) == (ENDED, 0.0):
                 self._owe_end(change)
         self._tally.add(owed=1)
+        if (self._is_open or self._is_opening) and self._link.line is not None:
+            self._link.line.give_up(LineLost("something could not be told, and is owed"))
         if self._proceeds:
             change.settle(change.result)
             return
@@ -264,10 +268,12 @@ class Changes:
         )
 
     def _owe_end(self, change: Change) -> None:
+        # When the window has lapsed others may have stored what they had read in it: the stamps are owed all the same.
+        self._owed.update(change.slots)
         self._ends[change.mutation] = Window(frozenset(change.slots), monotonic() + self._lease)
 
     def _lost(self, error: Exception) -> None:  # noqa: ARG002 - what is to be done is the same
-        self._is_open = False
+        self._is_open = self._is_opening = False
         sent, self._sent = self._sent, {}
         again = []
         for change in sent.values():
@@ -280,13 +286,15 @@ class Changes:
 
     def _away(self, error: Exception) -> None:
         now = monotonic()
-        self._ends = {each: end for each, end in self._ends.items() if end.deadline > now}  # the others have lapsed
+        # The windows of the others have lapsed; what they covered is owed.
+        self._ends = {each: end for each, end in self._ends.items() if end.deadline > now}
         waiting, self._waiting = self._waiting, []
         for change in waiting:
             self._refuse(change, error)
 
     async def _connected(self) -> None:
         """Make up for what is owed, over a new line."""
+        self._is_opening = True
         now = monotonic()
         owed, self._owed = self._owed, set()
         ends, self._ends = self._ends, {}
@@ -307,7 +315,7 @@ class Changes:
 
     def _synced(self) -> None:
         """Go on with what waits: not sooner, for a value is assigned with the stamps of what it rests on."""
-        self._is_open = True
+        self._is_open, self._is_opening = True, False
         waits, self._waiting = self._waiting, []
         for change in waits:
             self._send(change)
