@@ -23,7 +23,7 @@ class RedisServer:
 
     def __init__(self, *options: str) -> None:
         self.folder = tempfile.mkdtemp(prefix="redis-")
-        self.port = _free_port()
+        self.port = free_port()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -98,7 +98,8 @@ def need_redis() -> None:
     pytest.importorskip("redis")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has now."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]

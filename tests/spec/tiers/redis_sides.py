@@ -47,7 +47,7 @@ class Machine:
     @asynccontextmanager
     async def hears_nothing(self) -> AsyncIterator[None]:
         """What is told meanwhile comes later; this shorter than heartbeats are waited for."""
-        link, loop = self.backend._engine._link, self.backend._engine._loop
+        link, loop = self.backend._engine.work().link, self.backend._engine._loop
         assert loop is not None
 
         async def hold() -> None:
@@ -65,21 +65,21 @@ class Machine:
     @asynccontextmanager
     async def is_cut_off(self) -> AsyncIterator[None]:
         """It cannot reach the server meanwhile."""
-        link, loop = self.backend._engine._link, self.backend._engine._loop
-        connect = link._connect
+        link, loop = self.backend._engine.work().link, self.backend._engine._loop
+        servers: Any = link._servers
+        find = servers.find
         assert loop is not None
 
-        def refuse() -> Any:
+        async def refuse(_: Any) -> Any:
             raise ConnectionError("the test has cut it off")
 
         async def cut() -> None:
-            link._connect = refuse
-            if link.line is not None:
-                link.line.give_up(ConnectionError("the test has cut it off"))
+            servers.find = refuse
+            link.give_up("the test has cut it off")
 
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(cut(), loop))
         yield
-        link._connect = connect
+        servers.find = find
 
     async def covering(self, *addresses: Address) -> Covering:
         """A mutation of these that has begun."""

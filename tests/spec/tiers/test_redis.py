@@ -284,7 +284,7 @@ async def test_a_value_that_is_none_is_refused_and_counted_and_loaded_anew(
 async def test_a_value_of_another_address_is_refused(server: RedisServer, here: Machine) -> None:
     for address in (A, B):
         await done(here.backend.assign(Record(address, b"of " + address.key)))
-    one, other = (here.backend._engine._link.names.value(address) for address in (A, B))
+    one, other = (here.backend._engine.work().link.buckets.names[0].value(address) for address in (A, B))
     server.ask("COPY", one, other, "REPLACE")
     assert isinstance((await here.backend.read([B]))[0], Moment)
     assert here.backend.metrics().foreign == 1

@@ -105,7 +105,7 @@ async def test_a_value_that_is_assigned_over_a_mutation_elsewhere_is_not_stored_
         there.backend.write(Record(A, b"of the mutation"), await moment_of(there))
         await there.backend.flush()
         assigned = here.backend.assign(Record(A, b"of before"))
-        await until(lambda: here.backend._engine._changes._sent)
+        await until(lambda: here.backend._engine.work().changes._sent)
     await done(assigned)
     for machine in (here, there):
         await machine.hear()
@@ -149,7 +149,7 @@ async def test_a_refresh_whose_fate_is_not_known_is_an_invalidation(
     slots = here.backend._engine.layout.changed([A])
     async with here.hears_nothing():
         here.backend.write(Record(A, b"new"), await moment_of(here), replaces=True)
-        await until(lambda: here.backend._engine._changes._sent)
+        await until(lambda: here.backend._engine.work().changes._sent)
         server.ask("CLIENT", "KILL", "TYPE", "pubsub")
         await until(lambda: here.backend.metrics().connections == 2)
     await until(lambda: not here.backend.bus.is_changing(slots))
@@ -243,8 +243,8 @@ async def test_what_is_asked_for_while_what_is_owed_is_told_waits_for_that(here:
         await may_end.wait()
 
     async with here.is_cut_off():
-        await until(lambda: engine._link.error is not None)
-        engine._link.when_connected.append(hold)
+        await until(lambda: engine.work().link.error is not None)
+        engine.work().link.when_connected.append(hold)
     await began.wait()
     told = here.backend.invalidate([A])
     assert told is not None

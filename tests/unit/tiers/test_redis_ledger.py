@@ -139,7 +139,7 @@ def test_new_stamps_of_a_bucket_change_all_in_it_and_nothing_else(ledger: Ledger
 def test_after_a_gap_what_has_not_changed_lives_on(ledger: Ledger) -> None:
     ledger.take(0, struct.pack("<8Q", 9, 9, 9, 9, 9, 9, 9, 9), [])
     before = list(ledger.stamps)
-    ledger.take(0, struct.pack("<8Q", 9, 9, 9, 1, 9, 9, 9, 9), [(MUTATION, (3,), 5000.0)])
+    ledger.take(0, struct.pack("<8Q", 9, 9, 9, 1, 9, 9, 9, 9), [(MUTATION + struct.pack("<I", 3), 5000.0)])
     assert [at for at in range(16) if ledger.stamps[at] != before[at]] == [0, 3]
     assert ledger.is_changing([3])
     assert ledger.has_changed([3], ledger.number - 1)
@@ -147,7 +147,7 @@ def test_after_a_gap_what_has_not_changed_lives_on(ledger: Ledger) -> None:
 
 def test_its_own_mutations_are_those_of_nobody_else(ledger: Ledger) -> None:
     ledger.own[MUTATION] = Window(frozenset([3]), math.inf)
-    ledger.take(0, bytes(64), [(MUTATION, (3,), 5000.0)])
+    ledger.take(0, bytes(64), [(MUTATION + struct.pack("<I", 3), 5000.0)])
     assert not ledger.is_changing([3])
     assert ledger.is_covered([3])
 

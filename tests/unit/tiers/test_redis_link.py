@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cache.tiers._redis import _link
+from cache.tiers._redis import _lines
 from cache.tiers._redis._layout import Layout
 from cache.tiers._redis._ledger import CHANGED, HEAD, INCARNATED, RESET, Ledger
 from cache.tiers._redis._line import LineLost
@@ -43,8 +43,8 @@ class Server:
             async def open(self) -> None:
                 """It is."""
 
-            async def subscribe(self, channel: bytes, _: bytes) -> None:
-                server.channel = channel
+            async def subscribe(self, channels: Sequence[bytes], _: str) -> None:
+                server.channel = channels[0]
 
             async def call(self, script: Script, _: Sequence[bytes], arguments: Sequence[Any]) -> Any:
                 if script is SYNC:
@@ -53,7 +53,7 @@ class Server:
                     return [struct.pack("<8Q", *server.stamps), [], 0]
                 if script is INCARNATION:
                     return INCARNATION_ID
-                hear(arguments[5], arguments[6] + struct.pack("<Q", server.base))
+                hear(arguments[6], arguments[7] + struct.pack("<Q", server.base))
                 return 1
 
             def give_up(self, error: Exception) -> None:
@@ -70,8 +70,16 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     server = Server()
-    monkeypatch.setattr(_link, "Line", server.line)
+    monkeypatch.setattr(_lines, "Line", server.line)
     return server
+
+
+class Servers:
+    name = "there"
+    is_cluster = False
+
+    async def find(self, tags: Sequence[bytes]) -> list[tuple[Callable[[], Any], list[int]]]:
+        return [(object, list(range(len(tags))))]
 
 
 @pytest.fixture
@@ -81,7 +89,7 @@ def ledger() -> Ledger:
 
 @pytest.fixture
 def link(ledger: Ledger) -> Link:
-    return Link(ledger, object, server="there", prefix="p", me=ME, max_staleness=3600.0, keep=60.0, tally=Tally())
+    return Link(ledger, Servers(), prefix="p", me=ME, max_staleness=3600.0, keep=60.0, tally=Tally())
 
 
 async def test_it_is_proven_when_all_stamps_are_known_and_a_heartbeat_has_come_back(

@@ -47,7 +47,8 @@ def test_sentinels_are_asked_by_clients_of_its_own() -> None:
     theirs = made([("one", 1), ("two", 2)], sentinel_kwargs={"password": "s3cret"})
     backend = RedisBackend(theirs.master_for("primary"))
     assert "'primary'" in repr(backend)
-    connection = backend._options.connect()
+    servers: Any = backend._options.servers
+    connection = servers.connect()
     own = connection.connection_pool.sentinel_manager.sentinels
     assert [each.connection_pool.connection_kwargs["host"] for each in own] == ["one", "two"]
     assert not set(own) & set(theirs.sentinels)

@@ -16,15 +16,16 @@ from cache._step import step
 from cache._tier import Address, Covering, Moment, Record, Slice
 from cache.codec import Codec
 from cache.tiers._redis import _options as check
+from cache.tiers._redis._asking import answer, answer_blocking, change
 from cache.tiers._redis._bus import RedisBus
-from cache.tiers._redis._change import Change
-from cache.tiers._redis._engine import Asked, Call, Engine, Release
+from cache.tiers._redis._engine import Engine
 from cache.tiers._redis._fills import Write
 from cache.tiers._redis._ledger import BEGUN, CHANGED, ENDED
 from cache.tiers._redis._options import Options
 from cache.tiers._redis._read import Read
+from cache.tiers._redis._servers import servers_of
 from cache.tiers._redis._tally import RedisMetrics, Tally
-from cache.tiers._redis._waiting import Away, Failed, Seat, Then, Told, Waiter, log
+from cache.tiers._redis._work import Call, Release
 
 
 class RedisBackend:
@@ -74,13 +75,11 @@ class RedisBackend:
     ) -> None:
         if server is not None and client is not None:
             raise TypeError("client=: the server was given already; pass one or the other")
-        pool = check.pool_of(client if server is None else server, host, port, options)
+        servers = servers_of(client if server is None else server, host, port, options)
         prefix = check.check_prefix(prefix)
         self._options = Options(
-            connect=check.connector(pool),
-            server=check.name_of(pool),
-            # Whoever uses another database of the server hears the same channels.
-            prefix=f"{prefix}:{pool.connection_kwargs.get('db') or 0}",
+            servers=servers,
+            prefix=f"{prefix}:{servers.database}",
             max_staleness=check.check_duration(max_staleness, "max_staleness", 0.02),
             lease=check.check_duration(lease, "lease", 0.1),
             fill_lease=check.check_duration(fill_lease, "fill_lease", 0.01),
@@ -98,7 +97,7 @@ class RedisBackend:
         self._tally = Tally()
         self._begin_anew()
         #: What tells caches of what others have changed.
-        self.bus: RedisBus = RedisBus(self, self._current, self._options.server, prefix)
+        self.bus: RedisBus = RedisBus(self, self._current, servers.name, prefix)
         _backends.add(self)
 
     @classmethod
@@ -109,7 +108,7 @@ class RedisBackend:
         return cls(url, **options)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.bus.name!r} on {self._options.server}>"
+        return f"<{type(self).__name__} {self.bus.name!r} on {self._options.servers.name}>"
 
     @property
     def closed(self) -> bool:
@@ -124,7 +123,7 @@ class RedisBackend:
         if not addresses:
             return []
         unheard = partial(self._give_back, addresses)
-        told = self._told(lambda waiter: Read(addresses, waiter), [None] * len(addresses), unheard)
+        told = answer(self._current(), lambda waiter: Read(addresses, waiter), [None] * len(addresses), unheard)
         try:
             found: list[Record | Moment | None] = await told
         except asyncio.CancelledError:
@@ -137,9 +136,10 @@ class RedisBackend:
         """As `read`, for a thread that has no event loop."""
         if not addresses:
             return []
-        seat = Seat()
-        asked = self._current().ask(Read(addresses, seat))
-        found: list[Record | Moment | None] = seat.take() if asked else [None] * len(addresses)
+        nothing = [None] * len(addresses)
+        found: list[Record | Moment | None] = answer_blocking(
+            self._current(), lambda waiter: Read(addresses, waiter), nothing
+        )
         return found
 
     def release(self, addresses: Sequence[Address]) -> None:
@@ -152,13 +152,13 @@ class RedisBackend:
         number = engine.ledger.number
         if engine.ledger.stamps.are_proven:
             return Moment(engine.file, number)
-        moment: Moment | None = await self._told(lambda waiter: Call(engine.moment, waiter, None), None)
+        moment: Moment | None = await answer(self._current(), lambda waiter: Call(engine.moment, waiter, None), None)
         return moment
 
     def moment_blocking(self) -> Moment | None:
         """As `moment`, for a thread that has no event loop."""
-        engine, seat = self._current(), Seat()
-        moment: Moment | None = seat.take() if engine.ask(Call(engine.moment, seat, None)) else None
+        engine = self._current()
+        moment: Moment | None = answer_blocking(engine, lambda waiter: Call(engine.moment, waiter, None), None)
         return moment
 
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:
@@ -174,8 +174,13 @@ class RedisBackend:
         left = self._options.max_ttl if record.expires is None else record.expires - self.clock()
         lives = int(min(left, self._options.max_ttl) * 1000)
         fits = len(record.value) <= self._options.max_value_bytes
-        return self._change(
-            CHANGED, (record.address,), then=then, record=record if fits and lives > 0 else None, lives=max(1, lives)
+        return change(
+            self._current(),
+            CHANGED,
+            (record.address,),
+            then=then,
+            record=record if fits and lives > 0 else None,
+            lives=max(1, lives),
         )
 
     def invalidate(
@@ -191,7 +196,7 @@ class RedisBackend:
                 server is back; then they are told, if this process is still there and has not closed it.
 
         """
-        return self._change(CHANGED, tuple(addresses), tuple(spaces), then=then)
+        return change(self._current(), CHANGED, tuple(addresses), tuple(spaces), then=then)
 
     def begin(self, covering: Covering) -> asyncio.Future[None] | None:
         """A mutation begins: as `invalidate`, and nobody stores what rests on what it covers until its `end`.
@@ -202,25 +207,25 @@ class RedisBackend:
             BusError: the server is away, so the mutation must not run.
 
         """
-        return self._change(BEGUN, covering.addresses, covering.spaces, covering=covering)
+        return change(self._current(), BEGUN, covering.addresses, covering.spaces, covering=covering)
 
     def end(self, covering: Covering, linger: float = 0.0) -> asyncio.Future[None] | None:
         """It has ended: as `invalidate`, and what rests on it may be stored again, after ``linger`` seconds.
 
         May be repeated. If it fails, nobody stores that for ``lease`` seconds.
         """
-        return self._change(ENDED, covering.addresses, covering.spaces, covering=covering, linger=linger)
+        return change(self._current(), ENDED, covering.addresses, covering.spaces, covering=covering, linger=linger)
 
     async def flush(self) -> int:
         """Wait until the server has what was written; how many records it was sent since the last flush."""
         engine = self._current()
-        count: int | None = await self._told(lambda waiter: Call(engine.flush, waiter, None), None)
+        count: int | None = await answer(self._current(), lambda waiter: Call(engine.flush, waiter, None), None)
         return self._tally.since_last_flush() if count is None else count
 
     def flush_blocking(self) -> int:
         """As `flush`, for a thread that has no event loop."""
-        engine, seat = self._current(), Seat()
-        count = seat.take() if engine.ask(Call(engine.flush, seat, None)) else None
+        engine = self._current()
+        count = answer_blocking(engine, lambda waiter: Call(engine.flush, waiter, None), None)
         return self._tally.since_last_flush() if count is None else int(count)
 
     async def scan(self, space: str, after: int | None = None) -> tuple[Moment | None, Slice]:
@@ -229,15 +234,15 @@ class RedisBackend:
         A record may be in two slices if the server is making room for many meanwhile.
         """
         engine, nothing = self._current(), (None, Slice([], None))
-        found: tuple[Moment | None, Slice] = await self._told(
-            lambda waiter: Call(lambda: engine.scan(space, after), waiter, nothing), nothing
+        found: tuple[Moment | None, Slice] = await answer(
+            self._current(), lambda waiter: Call(lambda: engine.scan(space, after), waiter, nothing), nothing
         )
         return found
 
     async def hear_all(self) -> None:
         """Wait until this process has heard all that was told up to now by others; at once if the server is away."""
         engine = self._current()
-        await self._told(lambda waiter: Call(engine.hear_all, waiter, None), None)
+        await answer(self._current(), lambda waiter: Call(engine.hear_all, waiter, None), None)
 
     def metrics(self) -> RedisMetrics:
         """What it has done so far, in this process."""
@@ -285,61 +290,8 @@ class RedisBackend:
         _of_parents.append(self._engine)
         self._begin_anew()
 
-    def _told(
-        self, asked: Callable[[Waiter], Asked], otherwise: Any, unheard: Callable[[Any], object] | None = None
-    ) -> asyncio.Future[Any]:
-        """Ask, at the end of this turn; what is answered, or ``otherwise`` if nothing is any more."""
-        engine, loop = self._current(), asyncio.get_running_loop()
-        future = loop.create_future()
-        if not engine.ask(asked(Away(future, loop, engine.post, unheard)), loop):
-            future.set_result(otherwise)
-        return future
-
     def _give_back(self, addresses: Sequence[Address], found: Any) -> None:
         self.release([each for each, what in zip(addresses, found, strict=True) if isinstance(what, Moment)])
-
-    def _change(
-        self,
-        kind: bytes,
-        addresses: tuple[Address, ...],
-        spaces: tuple[str, ...] = (),
-        *,
-        covering: Covering | None = None,
-        then: Callable[[], object] | None = None,
-        linger: float = 0.0,
-        record: Record | None = None,
-        lives: int = 1,
-    ) -> asyncio.Future[Any] | None:
-        engine = self._current()
-        slots = engine.layout.changed(addresses, spaces)
-        mutation = bytes(8) if covering is None else covering.number.to_bytes(8, "big")
-        loop = asyncio._get_running_loop()
-        seat, told, away = None, None, None
-        waiter: Waiter
-        if loop is not None:
-            told = Told(loop=loop)
-            waiter = away = Away(told, loop, engine.post)
-        elif step.is_mine() or engine.is_current():  # a finalizer asks, where to wait would never end
-            waiter = Then(_log_failure)
-        else:
-            waiter = seat = Seat()
-        # Before it is on its way: whatever was loaded up to now is not to be written after it.
-        number = engine.ledger.ask(slots)
-        change = Change(
-            kind, slots, addresses, waiter, then, mutation, linger=linger, record=record, lives=lives, number=number
-        )
-        if not engine.ask(change):
-            if away is not None:
-                change.waiter = Then(away.settle)
-            change.refuse(engine.error())
-        if seat is not None:
-            seat.take()
-        return told
-
-
-def _log_failure(result: Any) -> None:
-    if isinstance(result, Failed):
-        log(result.error)
 
 
 #: All of this process, for when it is forked.

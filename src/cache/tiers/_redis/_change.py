@@ -37,11 +37,12 @@ class Change:
     #: What whoever waits is given.
     result: object = None
     stamp: int = 0
-    #: What the server is told of the mutation, and for how many seconds it covers the slots; known when it is sent.
-    told: tuple[bytes, float] | None = None
+    #: What others are told: kind, mutation, and for how many seconds that covers the slots; known when it is sent.
+    told: tuple[bytes, bytes, float] | None = None
     was_sent: bool = False
-    is_answered: bool = False
-    is_heard: bool = False
+    #: In how many buckets.
+    unanswered: int = 0
+    unheard: int = 0
     overdue: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def give_up_value(self) -> None:

@@ -15,43 +15,22 @@ whenever something comes to be owed over a line that is up, the line is given up
 from __future__ import annotations
 
 import asyncio
-import math
-import secrets
-import struct
 from collections.abc import Iterable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from cache._tier import Address
 from cache.errors import BusError
 from cache.tiers._redis._change import Change
-from cache.tiers._redis._ledger import BEGUN, CHANGED, ENDED, HEAD, Ledger, Window
+from cache.tiers._redis._ledger import BEGUN, ENDED, Ledger, Window
 from cache.tiers._redis._line import PATIENCE, Elsewhere, LineLost, Unknown
 from cache.tiers._redis._link import Link
-from cache.tiers._redis._records import pack
-from cache.tiers._redis._scripts import CHANGE
+from cache.tiers._redis._mutations import Mutations
 from cache.tiers._redis._tally import Tally
+from cache.tiers._redis._telling import Notice, Telling
 
 #: Slots that are told of in one message.
 MOST: Final = 4096
-#: A slot and its stamp.
-KNOWN: Final = struct.Struct("<IQ")
-
-
-class Value(NamedTuple):
-    """What is stored with a change, for so many milliseconds, if these slots have these stamps at the server.
-
-    Otherwise it is not; and ``or_nothing``, then nothing is changed at all.
-    """
-
-    data: bytes = b""
-    lives: int = 1
-    known: bytes = b""
-    or_nothing: int = 0
-
-
-NOTHING: Final = Value()
 
 
 class Changes:
@@ -61,6 +40,8 @@ class Changes:
         self._link = link
         self._ledger = ledger
         self._tally = tally
+        self._telling = Telling(link, ledger)
+        self._mutations = Mutations(ledger, self._telling, lease)
         self._lease = lease
         #: Whether what cannot be told is done all the same.
         self._proceeds = proceeds
@@ -73,8 +54,6 @@ class Changes:
         #: What is owed: slots to be stamped, and mutations to be ended, with their slots and until when.
         self._owed: set[int] = set()
         self._ends: dict[bytes, Window] = {}
-        #: When the mutations of this process have to be renewed.
-        self._renewals: dict[bytes, float] = {}
         link.when_connected.append(self._connected)
         link.when_synced.append(self._synced)
         link.when_heard.append(self._heard)
@@ -109,119 +88,45 @@ class Changes:
     # -- on its way --------------------------------------------------------------------------------------------
 
     def _send(self, change: Change) -> None:
-        kind, left = self._cover(change)
         change.was_sent = True
-        change.is_answered = change.is_heard = False
-        change.stamp = secrets.randbits(64)
+        answers = self._telling.send(change, self._told(change))
+        change.unanswered = change.unheard = len(answers)
         self._sent[change.stamp] = change
-        known = self._known(change)
-        # From here on, for what is sent after it: so it is in force for this process before anybody else hears of it.
-        self._ledger.send(change.slots, change.stamp)
-        told = kind, change.stamp, change.slots, change.mutation, left
-        answer = self._tell(*told, addresses=change.addresses, value=self._value(change, known))
-        answer.add_done_callback(partial(self._answered, change, change.stamp))
+        for answer, slots in zip(answers, self._telling.parts(change.slots), strict=True):
+            answer.add_done_callback(partial(self._answered, change, change.stamp, slots))
 
-    def _cover(self, change: Change) -> tuple[bytes, float]:
-        """Take notice of a mutation that begins or ends; what the server is to be told, and its seconds."""
+    def _told(self, change: Change) -> Notice:
         if change.told is None:
-            change.told = self._covered(change)
-        return change.told
+            change.told = self._mutations.take(change)
+        return Notice(*change.told)
 
-    def _covered(self, change: Change) -> tuple[bytes, float]:
-        own, mutation = self._ledger.own, change.mutation
-        if change.kind == BEGUN:
-            own[mutation] = Window(frozenset(change.slots), math.inf)
-            self._renewals[mutation] = monotonic() + self._lease / 3
-            return BEGUN, self._lease
-        if change.kind == ENDED and mutation in own:
-            self._renewals.pop(mutation, None)
-            if change.linger > 0:
-                own[mutation] = Window(frozenset(change.slots), monotonic() + change.linger)
-                return BEGUN, change.linger
-            del own[mutation]
-            return ENDED, 0.0
-        # It was ended before, or begun by another process, which is to end it.
-        return CHANGED, 0.0
-
-    def _known(self, change: Change) -> bytes:
-        """The slots that a value rests on, and their stamps; empty if there is none that may be stored."""
-        record, ledger = change.record, self._ledger
-        if record is None:
-            return b""
-        slots = ledger.layout.grounds(record.address, record.grounds)
-        if ledger.is_covered(slots) or ledger.has_changed(slots, change.number):
-            change.give_up_value()
-            return b""
-        return b"".join(map(KNOWN.pack, slots, ledger.current(slots)))
-
-    def _value(self, change: Change, known: bytes) -> Value:
-        """The value that is stored with a change, with the stamp that it gives."""
-        record, ledger = change.record, self._ledger
-        if record is None:
-            return NOTHING
-        slots = ledger.layout.grounds(record.address, record.grounds)
-        return Value(pack(record, ledger.current(slots)), change.lives, known, int(change.replaces))
-
-    def _tell(
-        self,
-        kind: bytes,
-        stamp: int,
-        slots: Sequence[int],
-        mutation: bytes = bytes(8),
-        left: float = 0.0,
-        *,
-        addresses: Sequence[Address] = (),
-        value: Value = NOTHING,
-    ) -> asyncio.Future[Any]:
-        link = self._link
-        line, names = link.line, link.names
-        if line is None:
-            raise LineLost("there is no connection")
-        packed = struct.pack(f"<{len(slots)}I", *slots)
-        milliseconds = int(min(left, 1e9) * 1000)
-        return line.run(
-            CHANGE,
-            [*link.state_keys(), *(key for address in addresses for key in names.pair(address))],
-            [
-                *link.prepared(),
-                HEAD.pack(kind, link.me, mutation, stamp, milliseconds) + packed,
-                stamp.to_bytes(8, "little"),
-                packed,
-                mutation + packed if kind != CHANGED else b"",
-                milliseconds,
-                *value,
-            ],
-        )
-
-    def _answered(self, change: Change, stamp: int, answer: asyncio.Future[Any]) -> None:
+    def _answered(self, change: Change, stamp: int, slots: Sequence[int], answer: asyncio.Future[Any]) -> None:
         error = answer.exception()
         if self._sent.get(stamp) is not change or isinstance(error, LineLost):
             return  # what becomes of those is seen to where the line was lost
-        if error is None and not answer.result():  # what it rests on has changed, of which we are to hear yet
-            del self._sent[stamp]
-            self._ledger.unsend(change.slots, stamp)
-            change.settle(False)
-            return
         if error is None:
-            change.is_answered = True
+            change.unanswered -= 1
+            if not answer.result():  # what it rests on has changed, of which we are to hear yet
+                self._ledger.unsend(slots, stamp)
+                change.unheard -= 1
+                change.result = False
             self._finish(change)
             return
         if not isinstance(error, Unknown | Elsewhere):
             del self._sent[stamp]
             self._refuse(change, error)
         # It is sent once more. Those behind it may find the script, and would overtake it; and what was sent after it
-        # takes it for done. So everything begins anew, over another line.
-        if self._link.line is not None:
-            self._link.line.give_up(error if isinstance(error, Exception) else LineLost(f"{error}"))
+        # takes it for done. So everything begins anew, over other lines.
+        self._link.give_up(f"{error}")
 
     def _heard(self, stamp: int) -> None:
         change = self._sent.get(stamp)
         if change is not None:
-            change.is_heard = True
+            change.unheard -= 1
             self._finish(change)
 
     def _finish(self, change: Change) -> None:
-        if change.is_answered and change.is_heard:
+        if not change.unanswered and not change.unheard:
             del self._sent[change.stamp]
             self._done(change)
 
@@ -245,17 +150,16 @@ class Changes:
         begins = change.kind == BEGUN
         if begins and not self._proceeds:
             # Its body will not run, so nothing has changed; but if it was sent, it may have begun.
-            self._ledger.own.pop(change.mutation, None)
-            self._renewals.pop(change.mutation, None)
+            self._mutations.forget(change.mutation)
             if change.was_sent:
                 self._owe_end(change)
         else:
             self._owed.update(change.slots)
-            if self._cover(change) == (ENDED, 0.0):
+            if self._told(change).kind == ENDED:
                 self._owe_end(change)
         self._tally.add(owed=1)
-        if (self._is_open or self._is_opening) and self._link.line is not None:
-            self._link.line.give_up(LineLost("something could not be told, and is owed"))
+        if self._is_open or self._is_opening:
+            self._link.give_up("something could not be told, and is owed")
         if self._proceeds:
             change.settle(change.result)
             return
@@ -277,7 +181,7 @@ class Changes:
         sent, self._sent = self._sent, {}
         again = []
         for change in sent.values():
-            if change.is_answered:
+            if not change.unanswered:
                 self._done(change)
             else:
                 change.give_up_value()
@@ -300,13 +204,11 @@ class Changes:
         ends, self._ends = self._ends, {}
         waiting = {change.mutation for change in self._waiting}
         try:
-            answers = [self._tell(CHANGED, secrets.randbits(64), part) for part in _parts(sorted(owed))]
+            answers = [each for part in _parts(sorted(owed)) for each in self._telling.stamp(part, Notice())]
             for mutation, window in ends.items():
                 if window.deadline > now:
-                    answers.append(self._tell(ENDED, secrets.randbits(64), sorted(window.slots), mutation))
-            for mutation, window in tuple(self._ledger.own.items()):
-                if mutation not in waiting:
-                    answers.append(self._tell_again(mutation, window))
+                    answers += self._telling.stamp(sorted(window.slots), Notice(ENDED, mutation))
+            answers += self._mutations.begin_again(but=waiting)
             await asyncio.gather(*answers)
         except BaseException:  # whatever it is, it is owed still
             self._owed |= owed
@@ -323,33 +225,20 @@ class Changes:
     # -- mutations that go on ----------------------------------------------------------------------------------
 
     def _renew(self) -> None:
-        now = monotonic()
-        for mutation, due in tuple(self._renewals.items()):
-            if due <= now and self._is_open:
-                self._again(mutation)
+        if self._is_open:
+            _ignore(self._mutations.renew())
 
     def _begin_again(self) -> None:
-        """The server has dropped its stamps, and perhaps what mutations cover with them."""
+        """A server has dropped its stamps, and perhaps what mutations cover with them."""
         if self._is_open:
-            for mutation, window in tuple(self._ledger.own.items()):
-                self._tell_again(mutation, window).add_done_callback(_ignore)
-
-    def _again(self, mutation: bytes) -> None:
-        self._renewals[mutation] = monotonic() + self._lease / 3
-        self._tell_again(mutation, self._ledger.own[mutation]).add_done_callback(_ignore)
-
-    def _tell_again(self, mutation: bytes, window: Window) -> asyncio.Future[Any]:
-        """As it began: it may have lapsed meanwhile, and others have stored what it is changing."""
-        left = self._lease if window.deadline == math.inf else max(0.001, window.deadline - monotonic())
-        stamp, slots = secrets.randbits(64), sorted(window.slots)
-        self._ledger.send(slots, stamp)
-        return self._tell(BEGUN, stamp, slots, mutation, left)
+            _ignore(self._mutations.begin_again())
 
 
 def _parts(slots: Sequence[int]) -> Iterable[Sequence[int]]:
     return (slots[at : at + MOST] for at in range(0, len(slots), MOST))
 
 
-def _ignore(answer: asyncio.Future[Any]) -> None:
-    """What ended the line is told elsewhere; and it is tried again."""
-    answer.exception()
+def _ignore(answers: Iterable[asyncio.Future[Any]]) -> None:
+    """What ended a line is told elsewhere; and it is tried again."""
+    for answer in answers:
+        answer.add_done_callback(asyncio.Future.exception)

@@ -12,44 +12,21 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
-from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
-from cache._tier import Address
 from cache.errors import BusError
 from cache.tiers._redis._change import Change
-from cache.tiers._redis._changes import Changes
-from cache.tiers._redis._fills import Fills, Write
-from cache.tiers._redis._layout import Layout
+from cache.tiers._redis._layout import BUCKETS, SLOTS, Layout
 from cache.tiers._redis._ledger import Ledger
-from cache.tiers._redis._link import Link
 from cache.tiers._redis._options import Options
 from cache.tiers._redis._read import Read
-from cache.tiers._redis._reads import Reads
 from cache.tiers._redis._tally import Tally
-from cache.tiers._redis._waiting import Post, Waiter
+from cache.tiers._redis._waiting import Post
+from cache.tiers._redis._work import Asked, Call, Work
 
 logger = logging.getLogger("cache")
-
-
-class Release(NamedTuple):
-    """Nothing will be written to these."""
-
-    addresses: tuple[Address, ...]
-
-
-class Call(NamedTuple):
-    """Something to be done there, and who waits for what it returns."""
-
-    function: Callable[[], Coroutine[Any, Any, Any]]
-    waiter: Waiter
-    #: What is returned if there will be no answer.
-    otherwise: object
-
-
-Asked: TypeAlias = Read | Write | Change | Release | Call
 
 
 class Engine:
@@ -62,7 +39,8 @@ class Engine:
         self.me = os.urandom(8)
         #: And what it has seen from what others have.
         self.file = secrets.randbits(63)
-        self.layout = Layout()
+        buckets = BUCKETS if options.servers.is_cluster else 1
+        self.layout = Layout(buckets, SLOTS // buckets)
         self.ledger = Ledger(self.layout)
         self.is_closed = False
         self._lock = threading.Lock()
@@ -76,6 +54,7 @@ class Engine:
         self._patience = 0.0
         self._stopping: asyncio.Event | None = None
         self._post: Post | None = None
+        self._work: Work | None = None
         #: What nobody has expected.
         self._failure: Exception | None = None
 
@@ -97,7 +76,7 @@ class Engine:
                     self._loop = asyncio.SelectorEventLoop()
                     self._stopping = asyncio.Event()
                     self._thread = threading.Thread(
-                        target=self._main, args=(self._loop,), name=f"cache {self._options.server}", daemon=True
+                        target=self._main, args=(self._loop,), name=f"cache {self._options.servers.name}", daemon=True
                     )
                     self._thread.start()
         return not self.is_closed
@@ -147,9 +126,8 @@ class Engine:
         """In a forked process: what there is belongs to the parent."""
         self.ledger.stamps.until = float("-inf")
         self.is_closed = True
-        link = getattr(self, "_link", None)
-        if link is not None and link.line is not None:
-            link.line.separate()
+        if self._work is not None and self._work.link.lines is not None:
+            self._work.link.lines.separate()
 
     def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._turns.discard(loop)
@@ -170,7 +148,7 @@ class Engine:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(self._run(loop))
         except Exception:  # nobody else would be told, and whoever waits is answered
-            logger.exception("%s: the thread that talks to the server has failed", self._options.server)
+            logger.exception("%s: the thread that talks to the server has failed", self._options.servers.name)
         finally:
             with self._lock:  # who asks after this is refused at once
                 self.is_closed = True
@@ -180,42 +158,9 @@ class Engine:
                 self._post.send()
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        options, ledger, tally = self._options, self.ledger, self._tally
         self._post = Post(loop)
-        self._link = link = Link(
-            ledger,
-            options.connect,
-            server=options.server,
-            prefix=options.prefix,
-            me=self.me,
-            max_staleness=options.max_staleness,
-            keep=options.max_ttl,
-            tally=tally,
-        )
-        self._changes = Changes(link, ledger, tally, lease=options.lease, proceeds=options.on_bus_error == "proceed")
-        self._fills = Fills(
-            link,
-            ledger,
-            self._changes,
-            tally,
-            file=self.file,
-            clock=options.clock,
-            max_ttl=options.max_ttl,
-            max_bytes=options.max_value_bytes,
-            fill_lease=options.fill_lease,
-        )
-        self._reads = Reads(
-            link,
-            ledger,
-            self._fills,
-            tally,
-            file=self.file,
-            clock=options.clock,
-            max_bytes=options.max_value_bytes,
-            max_staleness=options.max_staleness,
-            fill_lease=options.fill_lease,
-        )
-        running = loop.create_task(link.run())
+        self._work = work = Work(self._options, self.ledger, self._tally, me=self.me, file=self.file)
+        running = loop.create_task(work.link.run())
         self._drain()
         stopping = self._stopping
         assert stopping is not None  # noqa: S101 - it is made with the thread
@@ -230,91 +175,53 @@ class Engine:
                 raise self._failure
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
-                    await self._finish()
+                    await work.finish()
         finally:
             running.cancel()
-            link.close()
-            self._changes.close(self.error())
-            self._reads.close()
+            work.close(self.error())
             self._refuse_all()
             await asyncio.sleep(0)  # the connections are closed in the next turn
             self._post.send()
 
-    async def flush(self) -> int:
-        """Wait until the server has all that it was sent; how many values those were since this was last asked."""
-        await self._finish()
-        return self._tally.since_last_flush()
+    def flush(self) -> Coroutine[Any, Any, int]:
+        """As `Work.flush`."""
+        return self.work().flush()
 
-    async def hear_all(self) -> None:
-        """Wait until all is heard that the server has told up to now."""
-        if await self._link.wait(self._options.max_staleness):
-            await self._link.beat()
+    def hear_all(self) -> Coroutine[Any, Any, None]:
+        """As `Work.hear_all`."""
+        return self.work().hear_all()
 
     def moment(self) -> Coroutine[Any, Any, Any]:
         """As `Reads.moment`."""
-        return self._reads.moment()
+        return self.work().reads.moment()
 
     def scan(self, space: str, after: int | None) -> Coroutine[Any, Any, Any]:
         """As `Reads.scan`."""
-        return self._reads.scan(space, after)
+        return self.work().reads.scan(space, after)
 
     def error(self) -> BusError:
         """What changes fail with once it was closed."""
         return BusError(
-            f"other processes were not told of a change: {self._options.server} was closed by its user, and they may "
-            f"go on to serve what is old. Close the backend when nothing is changed any more"
+            f"other processes were not told of a change: {self._options.servers.name} was closed by its user, and they "
+            f"may go on to serve what is old. Close the backend when nothing is changed any more"
         )
 
-    async def _finish(self) -> None:
-        while True:
-            await self._fills.flush()
-            if not self._changes:
-                return
-            await asyncio.sleep(0.001)
+    def work(self) -> Work:
+        """What is done there; in the thread of the engine."""
+        assert self._work is not None  # noqa: S101 - there is one as long as the thread lives
+        return self._work
 
     def _drain(self) -> None:
         """Go on with all that was asked for since."""
-        if self._post is None:  # it has not begun, and will look by itself
+        if self._work is None:  # it has not begun, and will look by itself
             return
-        reads: list[Read] = []
+        self._is_awake = False  # before it is looked at: who comes later wakes it once more
         try:
-            self._take_all(reads)
+            self._work.take(self._asked)
         except Exception as error:  # noqa: BLE001 - nobody is above it: whoever waits is answered, and the thread ends
-            for read in reads:
-                read.give_up()
             self._failure = error
             if self._stopping is not None:
                 self._stopping.set()
-
-    def _take_all(self, reads: list[Read]) -> None:
-        self._is_awake = False  # before it is looked at: who comes later wakes it once more
-        asked = self._asked
-        wrote = False
-        while asked:
-            each = asked.popleft()
-            if isinstance(each, Read):
-                reads.append(each)
-            elif isinstance(each, Write):
-                self._fills.take(each)
-                wrote = True
-            elif isinstance(each, Change):
-                if wrote:  # what was written before it is before it at the server, too
-                    self._fills.send()
-                    wrote = False
-                self._changes.take(each)
-            elif isinstance(each, Release):
-                self._fills.release(each.addresses)
-                wrote = True
-            else:
-                self._start(each)
-        if wrote:
-            self._fills.send()
-        if reads:
-            self._reads.take(reads)
-
-    def _start(self, call: Call) -> None:
-        task = asyncio.get_running_loop().create_task(call.function())
-        task.add_done_callback(partial(_ended, call))
 
     def _refuse_all(self) -> None:
         while self._asked:
@@ -325,13 +232,3 @@ class Engine:
                 each.refuse(self.error())
             elif isinstance(each, Call):
                 each.waiter.give(each.otherwise)
-
-
-def _ended(call: Call, task: asyncio.Task[Any]) -> None:
-    if task.cancelled():
-        call.waiter.give(call.otherwise)
-    elif (error := task.exception()) is not None:
-        logger.debug("%r", error)
-        call.waiter.give(call.otherwise)
-    else:
-        call.waiter.give(task.result())

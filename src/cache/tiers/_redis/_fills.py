@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from cache._tier import Address, Moment, Record
 from cache.tiers._redis._change import Change
 from cache.tiers._redis._changes import Changes
+from cache.tiers._redis._layout import Layout
 from cache.tiers._redis._ledger import CHANGED, Ledger
 from cache.tiers._redis._link import Link
 from cache.tiers._redis._records import pack
@@ -124,13 +125,13 @@ class Fills:
     def send(self) -> None:
         """Send what was taken."""
         parts, self._parts = self._parts, []
-        line, names = self._link.line, self._link.names
-        if line is None or not self._link.is_up:
+        if not self._link.is_up:
             # Values would be out of date. But a lease may still be there, and others wait, when the server is back.
             self._parts = [part._replace(value=b"") for part in parts if part.token][-MOST:]
             self._tally.add(dropped=sum(bool(part.value) for part in parts))
             return
-        for batch in _batches(parts):
+        for bucket, batch in _batches(parts, self._ledger.layout):
+            line, names = self._link.way(bucket)
             stored = sum(bool(part.value) for part in batch)
             keys = [key for part in batch for key in names.pair(part.address)]
             arguments = [each for part in batch for each in part[1:]]
@@ -222,14 +223,17 @@ class Fills:
                 del self._leases[address]
 
 
-def _batches(parts: Sequence[Part]) -> Iterable[list[Part]]:
-    batch: list[Part] = []
-    size = 0
+def _batches(parts: Iterable[Part], layout: Layout) -> Iterable[tuple[int, list[Part]]]:
+    by_bucket: dict[int, list[Part]] = {}
     for part in parts:
-        if batch and (len(batch) >= BATCH or size + len(part.value) > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(part)
-        size += len(part.value)
-    if batch:
-        yield batch
+        by_bucket.setdefault(layout.home(part.address), []).append(part)
+    for bucket, there in by_bucket.items():
+        batch: list[Part] = []
+        size = 0
+        for part in there:
+            if batch and (len(batch) >= BATCH or size + len(part.value) > BATCH_BYTES):
+                yield bucket, batch
+                batch, size = [], 0
+            batch.append(part)
+            size += len(part.value)
+        yield bucket, batch

@@ -21,6 +21,8 @@ _ANY: Final = encode(ANY)
 
 #: The slots of a plain server, which has one bucket.
 SLOTS: Final = 65_536
+#: The buckets of a cluster, which has as many slots: so many that each server has its share of them.
+BUCKETS: Final = 256
 
 
 class Layout:
@@ -44,6 +46,20 @@ class Layout:
     def bucket(self, slot: int) -> int:
         """Where a slot is, and the value of the truth whose it is."""
         return slot // self.width
+
+    def home(self, address: Address) -> int:
+        """The bucket in which the value at an address is."""
+        return self.slot(*address) // self.width
+
+    def by_bucket(self, slots: Iterable[int]) -> dict[int, list[int]]:
+        """These slots by their buckets, and as they are counted there."""
+        if self.buckets == 1:
+            return {0: list(slots)}
+        found: dict[int, list[int]] = {}
+        for slot in slots:
+            bucket, position = divmod(slot, self.width)
+            found.setdefault(bucket, []).append(position)
+        return found
 
     def grounds(self, address: Address, grounds: Iterable[Address]) -> list[int]:
         """The slots that a value rests on: of all truths, and of everything in each of their spaces."""
@@ -79,7 +95,9 @@ class Names:
 
     def __init__(self, prefix: str, bucket: int, incarnation: bytes = b"") -> None:
         tag = f"{{{prefix}:{bucket}}}:".encode()
-        self._tag = tag
+        #: What all keys and channels of the bucket begin with.
+        self.tag = tag
+        self.bucket = bucket
         self.incarnation = incarnation
         self._within = within = tag + incarnation + b":"
         #: Which incarnation it is, and of which server.
@@ -98,13 +116,18 @@ class Names:
         name = _name_of(address)
         return self._within + b"v" + name, self._within + b"f" + name
 
-    def values_in(self, space: str) -> bytes:
-        """A pattern for the keys of all values of a space."""
-        return _escaped(self._within) + b"v" + digest_of(space).hex().encode() + b"*"
+    def has_value(self, key: bytes) -> bool:
+        """Whether this is the key of a value here."""
+        return key.startswith(self._within + b"v")
 
     def heartbeats(self, me: bytes) -> bytes:
         """Where this process hears of itself."""
-        return self._tag + b"h" + me.hex().encode()
+        return self.tag + b"h" + me.hex().encode()
+
+
+def values_in(prefix: str, space: str) -> bytes:
+    """A pattern for the keys of all values of a space, in whichever bucket and incarnation."""
+    return _escaped(b"{" + prefix.encode() + b":") + b"*v" + digest_of(space).hex().encode() + b"*"
 
 
 @lru_cache(4096)

@@ -82,16 +82,16 @@ class Ledger:
         #: How many changes were heard of or asked for. It may lag behind for a moment, which only refuses too much.
         self.number = 0
         self._numbers = count(1)
-        #: The mutations of others, by their number.
-        self.windows: dict[bytes, Window] = {}
+        #: The mutations of others, by their number and the bucket.
+        self.windows: dict[tuple[bytes, int], Window] = {}
         #: Those of this process, which the tier has begun; the cache knows of them by itself.
         self.own: dict[bytes, Window] = {}
         #: Slots whose values are being replaced from here, though nobody has invalidated them, by the number of that.
         self.replacing: dict[int, Window] = {}
         #: What was sent from here and has not come back: for the values that are sent after it, it is done.
         self.sent: dict[int, int] = {}
-        #: And the stamps of all that was sent.
-        self._echoes: set[int] = set()
+        #: And in how many messages each stamp comes back.
+        self._echoes: dict[int, int] = {}
 
     # -- what is asked for here, in any thread -----------------------------------------------------------------
 
@@ -141,13 +141,15 @@ class Ledger:
 
     def send(self, slots: Iterable[int], stamp: int) -> None:
         """These have this stamp for whatever is sent after it from here."""
-        self._echoes.add(stamp)
+        self._echoes[stamp] = len(self.layout.by_bucket(slots))
         for slot in slots:
             self.sent[slot] = stamp
 
     def unsend(self, slots: Iterable[int], stamp: int) -> None:
-        """The server did not take this stamp."""
-        self._echoes.discard(stamp)
+        """The server has told this, or has not taken it."""
+        left = self._echoes.pop(stamp, 0) - 1
+        if left > 0:
+            self._echoes[stamp] = left
         for slot in slots:
             if self.sent.get(slot) == stamp:
                 del self.sent[slot]
@@ -178,13 +180,11 @@ class Ledger:
             self.reset(bucket, base)
             return None
         kind, sender, mutation, stamp, left = HEAD.unpack_from(message)
-        slots = array("I", message[HEAD.size :])
-        if sys.byteorder == "big":
-            slots.byteswap()
+        slots = self._slots(bucket, message[HEAD.size :])
         is_own = sender == me and stamp in self._echoes
         if kind == BEGUN and not is_own:
             # Before the stamps: a load that finds the new ones must find the mutation, too.
-            self.windows[mutation] = Window(frozenset(slots), monotonic() + left / 1000)
+            self.windows[mutation, bucket] = Window(frozenset(slots), monotonic() + left / 1000)
         server = self.server
         for slot in slots:
             server[slot] = stamp
@@ -194,7 +194,7 @@ class Ledger:
         else:
             self._renumber(slots)
         if kind == ENDED:
-            self.windows.pop(mutation, None)
+            self.windows.pop((mutation, bucket), None)
         return stamp if is_own else None
 
     def reset(self, bucket: int, base: int) -> None:
@@ -203,11 +203,11 @@ class Ledger:
         self.server[bucket * width : (bucket + 1) * width] = array("Q", [base]) * width
         self._renumber(range(bucket * width, (bucket + 1) * width))
 
-    def take(self, bucket: int, stamps: bytes, windows: Iterable[tuple[bytes, Iterable[int], float]]) -> None:
+    def take(self, bucket: int, stamps: bytes, windows: Iterable[tuple[bytes, float]]) -> None:
         """What the server says after a time in which nothing was heard. What has not changed lives on.
 
         Raises:
-            ValueError: that are not all stamps of a bucket.
+            ValueError, IndexError: that are not all stamps of a bucket, or a window is none.
 
         """
         width = self.layout.width
@@ -217,9 +217,10 @@ class Ledger:
             found.byteswap()
         if len(found) != width:
             raise ValueError(f"{len(found)} stamps, and not {width}")
-        for number, slots, left in windows:
+        for window, left in windows:
+            number = window[:8]
             if number not in self.own:
-                self.windows[number] = Window(frozenset(slots), now + left / 1000)
+                self.windows[number, bucket] = Window(frozenset(self._slots(bucket, window[8:])), now + left / 1000)
         first = bucket * width
         known = self.server[first : first + width]
         self.server[first : first + width] = found
@@ -229,10 +230,22 @@ class Ledger:
     def sweep(self) -> None:
         """Forget the mutations whose time is over."""
         now = monotonic()
-        for windows in (self.windows, self.own):
-            for number, window in tuple(windows.items()):
-                if window.deadline <= now:
-                    del windows[number]
+        for theirs, window in tuple(self.windows.items()):
+            if window.deadline <= now:
+                del self.windows[theirs]
+        for ours, window in tuple(self.own.items()):
+            if window.deadline <= now:
+                del self.own[ours]
+
+    def _slots(self, bucket: int, packed: bytes) -> Sequence[int]:
+        """The slots that these are in their bucket."""
+        positions = array("I", packed)
+        if sys.byteorder == "big":
+            positions.byteswap()
+        width = self.layout.width
+        if any(position >= width for position in positions):
+            raise IndexError(f"slot {max(positions)} of {width}")
+        return positions if not bucket else [bucket * width + position for position in positions]
 
     def _renumber(self, slots: Iterable[int]) -> None:
         number = self._next()

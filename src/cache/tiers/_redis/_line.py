@@ -98,12 +98,16 @@ class Line:
             self._end(error if isinstance(error, Exception) else LineLost("it was given up"), tell=False)
             raise
 
-    async def subscribe(self, *channels: bytes) -> None:
+    async def subscribe(self, channels: Sequence[bytes], command: str = "SUBSCRIBE") -> None:
         """Hear what is told in these channels from now on: each of them has been confirmed when this returns."""
-        await self._ear.send_command("SUBSCRIBE", *channels, check_health=False)
+        ear = self._ear
+        # Each by itself: of those of a cluster no two need be in one hash slot.
+        await ear.send_packed_command(
+            [part for channel in channels for part in ear.pack_command(command, channel)], check_health=False
+        )
         for channel in channels:
-            answer = await self._ear.read_response(disable_decoding=True, push_request=True)
-            if answer[:2] != [b"subscribe", channel]:
+            answer = await ear.read_response(disable_decoding=True, push_request=True)
+            if answer[:2] != [command.lower().encode(), channel]:
                 raise LineLost(f"a subscription was answered with {answer[:1]!r}")
         self._last_heard = monotonic()
         self._start(self._listen())
@@ -186,7 +190,7 @@ class Line:
             await data.send_packed_command(parts, check_health=False)
 
     async def _receive(self) -> None:
-        from redis.exceptions import ReadOnlyError, ResponseError  # noqa: PLC0415 - it is an extra
+        from redis.exceptions import AskError, ClusterError, ReadOnlyError, ResponseError  # noqa: PLC0415 - it is an extra
 
         data, asked = self._data, self._asked
         while True:
@@ -198,8 +202,8 @@ class Line:
             answer: Any = None
             try:
                 answer = await data.read_response(disable_decoding=True)
-            except ReadOnlyError:
-                raise  # it was the primary once
+            except (ReadOnlyError, AskError, ClusterError):
+                raise  # it was the primary once, or that of these slots, or the cluster does not know
             except ResponseError as error:
                 self._answered()
                 if not future.done():

@@ -1,12 +1,8 @@
-"""Link: keeps a line to the server up, and proves that nothing which was told has been missed.
+"""Link: keeps the lines to the servers up, and proves that nothing which was told has been missed.
 
-connecting -> both connections -> subscribed -> the incarnation is known -> what is owed is sent -> all stamps
+connecting -> all connections -> subscribed -> the incarnation is known -> what is owed is sent -> all stamps
            -> a heartbeat came back -> up
 up -> a heartbeat every quarter of the time for which a proof holds -> lost -> connecting -> away, if that fails
-
-A heartbeat is sent through the one connection and comes back through the other, behind all that the server has told
-before. So whatever had happened when it was sent was heard of when it comes: what rests on it may be served for as
-long as the bound says, from the moment at which it was sent, and no longer.
 """
 
 from __future__ import annotations
@@ -14,20 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import random
-import secrets
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from itertools import count
-from time import monotonic
 from typing import Any, Final
 
+from cache.tiers._redis._buckets import Buckets
 from cache.tiers._redis._layout import Names
 from cache.tiers._redis._ledger import INCARNATED, RESET, Ledger
-from cache.tiers._redis._line import PATIENCE, Line, LineLost, Part
-from cache.tiers._redis._scripts import HEARTBEAT, INCARNATION, SYNC
+from cache.tiers._redis._line import PATIENCE, Line, LineLost
+from cache.tiers._redis._lines import Lines, Servers
+from cache.tiers._redis._proof import Proof
+from cache.tiers._redis._scripts import HEARTBEAT, SYNC
 from cache.tiers._redis._tally import Tally
 
 logger = logging.getLogger("cache")
@@ -36,19 +31,16 @@ logger = logging.getLogger("cache")
 LONGEST: Final = 1.0
 #: Heartbeats that may be on their way.
 MOST_BEATS: Final = 4
-#: A heartbeat as it comes back: its number, and the base.
-BEAT: Final = struct.Struct("<QQ")
 
 
 class Link:
-    """The way to one server, in the thread of the engine."""
+    """The way to the servers, in the thread of the engine."""
 
     def __init__(
         self,
         ledger: Ledger,
-        connect: Callable[[], Any],
+        servers: Servers,
         *,
-        server: str,
         prefix: str,
         me: bytes,
         max_staleness: float,
@@ -56,16 +48,18 @@ class Link:
         tally: Tally,
     ) -> None:
         self._ledger = ledger
-        self._connect = connect
-        self.server = server
-        self._prefix = prefix
+        self._servers = servers
+        self.server = servers.name
         self.me = me
         self._max_staleness = max_staleness
-        #: For how many milliseconds the server keeps stamps that nobody needs.
-        self._lives = int(keep * 1000)
         self._tally = tally
-        self.line: Line | None = None
-        self.names = Names(prefix, 0)
+        layout = ledger.layout
+        # Each of several buckets is looked after once in a while.
+        keep = max(keep, layout.buckets * max_staleness) if layout.buckets > 1 else keep
+        self.buckets = Buckets(layout, prefix, keep=keep, is_cluster=servers.is_cluster)
+        self.lines: Lines | None = None
+        #: How many ticks there were.
+        self._ticks = 0
         self.is_up = False
         #: Why it is not; None while it is, or while it is being seen to for the first time.
         self.error: Exception | None = None
@@ -75,10 +69,9 @@ class Link:
         self._has_warned = False
         #: What is told before all stamps are known; None when they are.
         self._early: list[tuple[bytes, bytes]] | None = None
-        self._beats: dict[int, tuple[float, asyncio.Future[None]]] = {}
-        self._numbers = count(1)
-        #: What is to be done over a new line, when the stamps are known as well, both before anything is served, and
-        #: then; when a change of this process was heard; when the server has dropped its stamps; when the line was
+        self._proof = Proof(ledger, max_staleness)
+        #: What is to be done over new lines, when the stamps are known as well, both before anything is served, and
+        #: then; when a change of this process was heard; when a server has dropped its stamps; when the lines were
         #: lost; when the server is away; and now and then.
         self.when_connected: list[Callable[[], Awaitable[None]]] = []
         self.when_synced: list[Callable[[], None]] = []
@@ -94,14 +87,16 @@ class Link:
         """Whether it is known now that nothing was missed."""
         return self.is_up and self._ledger.stamps.are_proven
 
-    def prepared(self) -> list[Part]:
-        """What every script is given that may have to make new stamps."""
-        names = self.names
-        return [os.urandom(8), self._ledger.layout.width, self._lives, names.channel, names.incarnation]
+    def way(self, bucket: int) -> tuple[Line, Names]:
+        """The line to the server of a bucket, and what all is called there.
 
-    def state_keys(self) -> list[bytes]:
-        """And which keys it is given first."""
-        return [self.names.stamps, self.names.windows, self.names.marker]
+        Raises:
+            LineLost: there is none.
+
+        """
+        if self.lines is None:
+            raise LineLost("there is no connection")
+        return self.lines.of(bucket), self.buckets.names[bucket]
 
     async def run(self) -> None:
         """Keep a line up, as well as that can be done."""
@@ -118,7 +113,7 @@ class Link:
                 continue
             pause = 0.0
             ticking = asyncio.get_running_loop().create_task(self._tick())
-            ticking.add_done_callback(partial(self._beaten, self.line))
+            ticking.add_done_callback(partial(self._beaten, self.lines))
             try:
                 await self._is_lost.wait()
             finally:
@@ -136,48 +131,54 @@ class Link:
 
     def beat(self) -> asyncio.Future[None]:
         """Send a heartbeat; the future is done when all that had happened before was heard of."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        line, number, now = self.line, next(self._numbers), monotonic()
-        if line is None:
+        if self.lines is None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(LineLost("there is no connection"))
             return future
-        self._beats[number] = (now, future)
-        arguments = [*self.prepared(), self.names.heartbeats(self.me), struct.pack("<Q", number)]
-        task = loop.create_task(line.call(HEARTBEAT, self.state_keys(), arguments))
-        task.add_done_callback(partial(self._beaten, line))
+        # The first bucket of each server stands for all that it has.
+        firsts = [self.lines.buckets(line)[0] for line in self.lines]
+        number, future = self._proof.begin({self.buckets.names[first].heartbeats(self.me): first for first in firsts})
+        for first, line in zip(firsts, self.lines, strict=True):
+            arguments = [*self.buckets.given(first), self.buckets.names[first].heartbeats(self.me), number]
+            self._watch(line.call(HEARTBEAT, self.buckets.keys(first), arguments))
         return future
 
     def hurry(self) -> None:
         """Send a heartbeat if the last proof is over and none is on its way: this process may have been stopped."""
-        if self.is_up and not self._beats:
+        if self.is_up and not self._proof:
             self.beat()
 
     def close(self) -> None:
-        """End the line."""
+        """End the lines."""
         self._ledger.stamps.until = -math.inf
-        if self.line is not None:
-            self.line.give_up(LineLost("it was closed by its user"))
+        self.give_up("it was closed by its user")
+
+    def give_up(self, reason: str) -> None:
+        """End the lines that there are, and make new ones."""
+        if self.lines is not None:
+            self.lines.give_up(LineLost(reason))
 
     async def _come_up(self) -> None:
         self._early = []
-        line = self.line = Line(self._connect, self._hear, self._lost, self._tally)
+        lines = self.lines = Lines(self._servers, self._hear, self._lost, self._tally)
         try:
-            await line.open()
-            names = Names(self._prefix, 0)
+            await lines.open([names.marker for names in self.buckets.names])
             # First to be told, and then what is there: in the other order a change in between would be missed.
-            await line.subscribe(names.channel, names.heartbeats(self.me))
-            another: list[Part] = [secrets.token_hex(8), self._lives, names.channel]
-            self.names = Names(self._prefix, 0, await line.call(INCARNATION, [names.marker], another))
+            for line in lines:
+                told = [self.buckets.names[bucket] for bucket in lines.buckets(line)]
+                channels = [*(names.channel for names in told), told[0].heartbeats(self.me)]
+                await line.subscribe(channels, self.buckets.hears)
+            found = [self.buckets.incarnation(line, bucket) for bucket, line in enumerate(self._lines())]
+            self.buckets.rename(await asyncio.gather(*found))
             # What this process owes comes before what it is told of, so that it is in there.
             for connected in self.when_connected:
                 await connected()
-            await self._sync(line)
+            await self._sync()
             for synced in self.when_synced:
                 synced()
             await self.beat()
         except BaseException as error:  # an end in the middle of it, too: it is raised again
-            line.give_up(error if isinstance(error, Exception) else LineLost("it was given up"))
+            lines.give_up(error if isinstance(error, Exception) else LineLost("it was given up"))
             raise
         self.is_up = True
         self.error = None
@@ -189,13 +190,16 @@ class Link:
             self._has_warned = False
             logger.info("%s can be used again.", self.server)
 
-    async def _sync(self, line: Line) -> None:
-        stamps, windows, now = await line.call(SYNC, self.state_keys(), self.prepared())
-        found = []
-        for member, score in _pairs(windows):
-            slots = struct.unpack(f"<{(len(member) - 8) // 4}I", member[8:])
-            found.append((member[:8], slots, float(score) - float(now)))
-        self._ledger.take(0, stamps, found)
+    def _lines(self) -> list[Line]:
+        """The line of each bucket."""
+        return [self.way(bucket)[0] for bucket in range(len(self.buckets.names))]
+
+    async def _sync(self) -> None:
+        lines, buckets = self._lines(), self.buckets
+        calls = [line.call(SYNC, buckets.keys(each), buckets.given(each)) for each, line in enumerate(lines)]
+        for bucket, (stamps, windows, now) in enumerate(await asyncio.gather(*calls)):
+            found = [(member, float(score) - float(now)) for member, score in _pairs(windows)]
+            self._ledger.take(bucket, stamps, found)
         # What was told meanwhile may be older than the answer, or newer, though it came before it by another way. So it
         # counts now, in its order; and when the heartbeat that follows has come, all of it has been told.
         early, self._early = self._early or [], None
@@ -205,17 +209,20 @@ class Link:
     def _hear(self, channel: bytes, message: bytes) -> None:
         if self._early is not None:
             self._early.append((channel, message))
+            return
+        bucket = self.buckets.channels.get(channel)
+        if bucket is None:
+            if not self._proof.hear(channel, message):
+                self.give_up("the server has other stamps, of which nothing was told")
         elif message[:1] == INCARNATED:
-            if message[1:] != self.names.incarnation and self.line is not None:
-                self.line.give_up(LineLost("the server has lost what it had, and begins anew"))
-        elif channel == self.names.channel:
-            self._heard_change(message)
-        elif len(message) == BEAT.size:
-            self._heard_beat(*BEAT.unpack(message))
+            if message[1:] != self.buckets.names[bucket].incarnation:
+                self.give_up("the server has lost what it had, and begins anew")
+        else:
+            self._heard_change(bucket, message)
 
-    def _heard_change(self, message: bytes) -> None:
+    def _heard_change(self, bucket: int, message: bytes) -> None:
         try:
-            own = self._ledger.hear(message, self.me)
+            own = self._ledger.hear(message, self.me, bucket)
         except (struct.error, IndexError, ValueError):
             self._tally.add(foreign=1)
             return
@@ -226,58 +233,56 @@ class Link:
             for reset in self.when_reset:
                 reset()
 
-    def _heard_beat(self, number: int, base: int) -> None:
-        if base != self._ledger.server[0]:
-            if self.line is not None:
-                self.line.give_up(LineLost("the server has other stamps, of which nothing was told"))
-            return
-        sent, future = self._beats.pop(number, (-math.inf, None))
-        stamps = self._ledger.stamps
-        stamps.until = max(stamps.until, sent + self._max_staleness)
-        if future is not None and not future.done():
-            future.set_result(None)
+    def _watch(self, call: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(call)
+        task.add_done_callback(partial(self._beaten, self.lines))
 
-    def _beaten(self, line: Line | None, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and line is not None:
-            line.give_up(error if isinstance(error, Exception) else LineLost(str(error)))
+    def _beaten(self, lines: Lines | None, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and lines is not None:
+            lines.give_up(error if isinstance(error, Exception) else LineLost(str(error)))
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._max_staleness / 4)
-            line = self.line
-            if line is None:
+            if self.lines is None:
                 return
-            if line.is_stuck(max(PATIENCE, self._max_staleness)):
-                line.give_up(LineLost("the server does not answer"))
+            if self.lines.is_stuck(max(PATIENCE, self._max_staleness)):
+                self.give_up("the server does not answer")
                 return
-            if len(self._beats) < MOST_BEATS:
+            if len(self._proof) < MOST_BEATS:
                 self.beat()
+                self._keep_alive(self.lines)
             self._ledger.sweep()
             for ticking in self.when_ticking:
                 ticking()
 
-    def _lost(self, line: Line, error: Exception) -> None:
-        if line is not self.line:
+    def _keep_alive(self, lines: Lines) -> None:
+        """Look after the other buckets, one of each server at a time: heartbeats are for the first ones."""
+        self._ticks += 1
+        for line in lines:
+            others = lines.buckets(line)[1:]
+            if others:
+                bucket = others[self._ticks % len(others)]
+                self._watch(self.buckets.incarnation(line, bucket, [self.buckets.names[bucket].stamps]))
+
+    def _lost(self, lines: Lines, error: Exception) -> None:
+        if lines is not self.lines:
             return
         was_up, self.is_up = self.is_up, False
         # At once: from here on it is not known what the server tells others.
         self._ledger.lose()
-        self.line = None
+        self.lines = None
         if was_up:
             self.settled.clear()
             logger.debug("%s: %s", self.server, error)
-        beats, self._beats = self._beats, {}
-        for _, future in beats.values():
-            if not future.done():
-                future.set_exception(LineLost(f"{error}"))
-                future.exception()  # most of them nobody waits for
+        self._proof.lose(error)
         for lost in self.when_lost:
             lost(error)
         self._is_lost.set()
 
     def _fail(self, error: Exception) -> None:
         self.error = error
-        self.line = None
+        self.lines = None
         if not self._has_warned:
             self._has_warned = True
             self._tally.add(warnings=1)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from cache._tier import Address, Moment, Record, Slice
 from cache.tiers._redis._fills import Fills
+from cache.tiers._redis._layout import values_in
 from cache.tiers._redis._ledger import Ledger
 from cache.tiers._redis._line import LineLost, Refused
 from cache.tiers._redis._link import Link
@@ -92,27 +93,46 @@ class Reads:
     async def scan(self, space: str, after: int | None) -> tuple[Moment | None, Slice]:
         """The next valid records of a space, in no order, and a moment at which they were valid."""
         moment = await self.moment()
-        line = self._link.line
-        if moment is None or line is None:
+        if moment is None:
             return None, Slice([], None)
         found: list[Record] = []
-        cursor = after or 0
         try:
             while True:
-                pattern = self._link.names.values_in(space)
-                answer, keys = await line.ask("SCAN", cursor, "MATCH", pattern, "COUNT", SLICE)
-                cursor = int(answer)
-                if keys:
+                keys, after = await self._keys(space, after or 0)
+                for bucket, names in self._by_bucket(keys).items():
+                    line, _ = self._link.way(bucket)
                     async with self._bound():
-                        values = await line.ask("MGET", *keys)
+                        values = await line.ask("MGET", *names)
                     records = [self._found(value) for value in values if value is not None]
-                    found += [record for record in records if record is not None]
-                if not cursor or found:
+                    found += [record for record in records if record is not None and record.address.space == space]
+                if not after or found:
                     break
         except AWAY:
             return None, Slice([], None)
-        of_space = [record for record in found if record.address.space == space]
-        return (moment if self._link.is_proven else None), Slice(of_space, cursor or None)
+        return (moment if self._link.is_proven else None), Slice(found, after)
+
+    async def _keys(self, space: str, after: int) -> tuple[list[bytes], int | None]:
+        """The next keys of values of a space, and after what to look for more: a cursor of one of the servers."""
+        lines = list(self._link.lines or ())
+        if not lines:
+            raise LineLost("there is no connection")
+        cursor, server = divmod(after, len(lines))
+        answer, keys = await lines[server].ask(
+            "SCAN", cursor, "MATCH", values_in(self._link.buckets.prefix, space), "COUNT", SLICE
+        )
+        if not int(answer):  # that server has no more
+            return keys, (server + 1 if server + 1 < len(lines) else None)
+        return keys, int(answer) * len(lines) + server
+
+    def _by_bucket(self, keys: Iterable[bytes]) -> dict[int, list[bytes]]:
+        """Those that are keys of values now."""
+        found: dict[int, list[bytes]] = {}
+        all_names = {names.tag: names for names in self._link.buckets.names}
+        for key in keys:
+            names = all_names.get(key[: key.find(b"}") + 2])
+            if names is not None and names.has_value(key):
+                found.setdefault(names.bucket, []).append(key)
+        return found
 
     def _bound(self) -> asyncio.Timeout:
         """No answer is waited for longer than what is known now is known for certain."""
@@ -131,19 +151,16 @@ class Reads:
 
     async def _fetch(self, reads: list[Read]) -> None:
         seats = [Seat(address, read) for read in reads for address in read.distinct()]
-        line, names = self._link.line, self._link.names
-        if line is None:
-            return
-        keys = [names.value(seat.address) for seat in seats]
-        asked = [line.ask("MGET", *keys[at : at + BATCH]) for at in range(0, len(keys), BATCH)]
+        asked = []
+        for bucket, there in self._batches(seats):
+            line, names = self._link.way(bucket)
+            asked.append((there, line.ask("MGET", *[names.value(seat.address) for seat in there])))
         missing: list[Seat] = []
-        hits = 0
-        for at, answer in enumerate(asked):
+        hits = len(seats)
+        for there, answer in asked:
             async with self._bound():
                 values = await answer
-            asked_for = seats[at * BATCH : (at + 1) * BATCH]
-            missing += self._take(asked_for, values)
-            hits += len(asked_for)
+            missing += self._take(there, values)
         hits -= len(missing)
         if missing:
             hits += await self._lease(missing)
@@ -209,10 +226,14 @@ class Reads:
 
     async def _try(self, seats: Sequence[Seat], moment: Moment) -> tuple[int, list[Seat]]:
         """Ask for values and leases; how many values there were, and for which somebody else has the lease."""
-        hits, busy = 0, []
-        for at in range(0, len(seats), BATCH):
-            asked = seats[at : at + BATCH]
-            for seat, answer in zip(asked, await self._ask(asked), strict=True):
+        hits, busy, failed = 0, [], None
+        batches = self._batches(seats)
+        answered = await asyncio.gather(*(self._ask(*each) for each in batches), return_exceptions=True)
+        for (_, asked), answers in zip(batches, answered, strict=True):
+            if isinstance(answers, BaseException):  # the others may have got leases all the same
+                failed = answers
+                continue
+            for seat, answer in zip(asked, answers, strict=True):
                 if answer == LEASED:
                     seat.read.has_lease = True
                     seat.read.settle(seat.address, moment)
@@ -220,7 +241,18 @@ class Reads:
                     hits += 1
                 else:
                     busy.append(seat)
+        if failed is not None:
+            raise failed
         return hits, busy
+
+    def _batches(self, seats: Iterable[Seat]) -> list[tuple[int, list[Seat]]]:
+        """As many as are asked for at once, in one bucket."""
+        homes: dict[int, list[Seat]] = {}
+        for seat in seats:
+            homes.setdefault(self._ledger.layout.home(seat.address), []).append(seat)
+        return [
+            (bucket, there[at : at + BATCH]) for bucket, there in homes.items() for at in range(0, len(there), BATCH)
+        ]
 
     def _is_covered(self, seat: Seat) -> bool:
         """Whether a mutation is changing it, so that nobody could store what is loaded; then nobody waits for it."""
@@ -230,9 +262,9 @@ class Reads:
         self._tally.add(unanswered=1)
         return True
 
-    async def _ask(self, seats: Sequence[Seat]) -> list[Any]:
-        line, names = self._link.line, self._link.names
-        if line is None or not self._link.is_proven:
+    async def _ask(self, bucket: int, seats: Sequence[Seat]) -> list[Any]:
+        line, names = self._link.way(bucket)
+        if not self._link.is_proven:
             raise LineLost("there is no connection")
         tokens = [secrets.token_bytes(8) for _ in seats]
         keys = [key for seat in seats for key in names.pair(seat.address)]

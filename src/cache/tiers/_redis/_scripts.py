@@ -31,21 +31,24 @@ local who = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
   .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 """
 
-#: KEYS: marker; ARGV: another incarnation, milliseconds that it lives, channel. Returns that which it is.
-INCARNATION: Final = Script(f"""-- cache incarnation 1{_WHO}
+#: KEYS: marker, what lives with it; ARGV: another incarnation, milliseconds that it lives, channel, command that tells.
+#: Returns which incarnation it is.
+INCARNATION: Final = Script(f"""-- cache incarnation 2{_WHO}
 local marker = redis.call('GET', KEYS[1])
 if marker and string.sub(marker, 17) == who then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  for at = 1, #KEYS do
+    redis.call('PEXPIRE', KEYS[at], ARGV[2])
+  end
 else
   marker = ARGV[1] .. who
   redis.call('SET', KEYS[1], marker, 'PX', ARGV[2])
-  redis.call('PUBLISH', ARGV[3], 'I' .. ARGV[1])
+  redis.call(ARGV[4], ARGV[3], 'I' .. ARGV[1])
 end
 return string.sub(marker, 1, 16)
 """)
 
 #: KEYS: stamps, windows, marker, ...
-#: ARGV: base, number of slots, milliseconds that stamps live, channel, incarnation, ...
+#: ARGV: base, number of slots, milliseconds that stamps live, channel, incarnation, command that tells, ...
 _READY: Final = f"""
 local marker = redis.call('GET', KEYS[3])
 if not marker or string.sub(marker, 1, 16) ~= ARGV[5] then
@@ -54,7 +57,7 @@ end
 local slots = tonumber(ARGV[2])
 if redis.call('STRLEN', KEYS[1]) ~= slots * 8 then
   redis.call('SET', KEYS[1], string.rep(ARGV[1], slots), 'PX', ARGV[3])
-  redis.call('PUBLISH', ARGV[4], 'R' .. ARGV[1])
+  redis.call(ARGV[6], ARGV[4], 'R' .. ARGV[1])
 end
 """
 
@@ -65,57 +68,57 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 #: ... ARGV: heartbeats, number. Refused if it is another server than the marker was made for, or was one meanwhile.
 #: Tells the one who asks for it, behind all that was told before.
-HEARTBEAT: Final = Script(f"""-- cache heartbeat 2{_READY}{_WHO}
+HEARTBEAT: Final = Script(f"""-- cache heartbeat 3{_READY}{_WHO}
 if string.sub(marker, 17) ~= who then
   return redis.error_reply('{ANOTHER} it is another server, or was one meanwhile')
 end
 redis.call('PEXPIRE', KEYS[3], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('PUBLISH', ARGV[6], ARGV[7] .. redis.call('GETRANGE', KEYS[1], 0, 7))
+redis.call(ARGV[6], ARGV[7], ARGV[8] .. redis.call('GETRANGE', KEYS[1], 0, 7))
 return 1
 """)
 
 #: The stamps, the windows that are open and until when, and the time.
-SYNC: Final = Script(f"""-- cache sync 2{_READY}{_NOW}
+SYNC: Final = Script(f"""-- cache sync 3{_READY}{_NOW}
 return {{redis.call('GET', KEYS[1]), redis.call('ZRANGEBYSCORE', KEYS[2], now, '+inf', 'WITHSCORES'), now}}
 """)
 
 #: ... KEYS: values and leases that are over, the value that is assigned first.
 #: ... ARGV: message, stamp, positions, window or nothing, its milliseconds (0: it ends), value or nothing, and its; and
 #: ... positions with the stamps that they must have for that: else it is not stored, or (1) nothing is done at all.
-CHANGE: Final = Script(f"""-- cache change 3{_READY}
+CHANGE: Final = Script(f"""-- cache change 4{_READY}
 local is_as_known = true
-for at = 1, #ARGV[13], 12 do
-  local first = struct.unpack('<I4', ARGV[13], at) * 8
-  if redis.call('GETRANGE', KEYS[1], first, first + 7) ~= string.sub(ARGV[13], at + 4, at + 11) then
+for at = 1, #ARGV[14], 12 do
+  local first = struct.unpack('<I4', ARGV[14], at) * 8
+  if redis.call('GETRANGE', KEYS[1], first, first + 7) ~= string.sub(ARGV[14], at + 4, at + 11) then
     is_as_known = false
   end
 end
-if ARGV[14] == '1' and not is_as_known then
+if ARGV[15] == '1' and not is_as_known then
   return 0
 end
-for at = 1, #ARGV[8], 4 do
-  redis.call('SETRANGE', KEYS[1], struct.unpack('<I4', ARGV[8], at) * 8, ARGV[7])
+for at = 1, #ARGV[9], 4 do
+  redis.call('SETRANGE', KEYS[1], struct.unpack('<I4', ARGV[9], at) * 8, ARGV[8])
 end
-if #ARGV[9] > 0 then
-  local left = tonumber(ARGV[10])
+if #ARGV[10] > 0 then
+  local left = tonumber(ARGV[11])
   if left > 0 then{_NOW.replace(chr(10), chr(10) + "    ")}
     redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-    redis.call('ZADD', KEYS[2], now + left, ARGV[9])
+    redis.call('ZADD', KEYS[2], now + left, ARGV[10])
     if redis.call('PTTL', KEYS[2]) < left then
       redis.call('PEXPIRE', KEYS[2], left + 1000)
     end
   else
-    redis.call('ZREM', KEYS[2], ARGV[9])
+    redis.call('ZREM', KEYS[2], ARGV[10])
   end
 end
 for at = 4, #KEYS, 256 do
   redis.call('UNLINK', unpack(KEYS, at, math.min(at + 255, #KEYS)))
 end
-if is_as_known and #ARGV[11] > 0 then
-  redis.call('SET', KEYS[4], ARGV[11], 'PX', ARGV[12])
+if is_as_known and #ARGV[12] > 0 then
+  redis.call('SET', KEYS[4], ARGV[12], 'PX', ARGV[13])
 end
-redis.call('PUBLISH', ARGV[4], ARGV[6])
+redis.call(ARGV[6], ARGV[4], ARGV[7])
 return 1
 """)
 

@@ -1,0 +1,221 @@
+"""Servers: where the buckets are, and how connections are made to there.
+
+All that concerns connections is the client library's: its urls, its options, its clients. But the connections are made
+here, and belong to the thread of the engine: those of a client that was passed are left to whoever uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from cache._arguments import check_count, shown
+from cache.tiers._redis._line import LineLost
+
+#: What is installed for it.
+MISSING: Final = "{what}, which is not installed: pip install 'async-cache[redis]'"
+#: For how many seconds a server of a cluster may take to say where everything is, before another is asked.
+PATIENCE: Final = 1.5
+
+
+class OneServer:
+    """All buckets are in one server, though it may be another after the next failover."""
+
+    is_cluster = False
+
+    def __init__(self, pool: Any) -> None:
+        self.name = _name_of(pool)
+        #: Whoever uses another database of the server hears the same channels.
+        self.database = int(pool.connection_kwargs.get("db") or 0)
+        options = dict(pool.connection_kwargs)
+        #: A connection refers to it weakly.
+        self._pool = pool
+        if "connection_pool" in options:  # the server is found by asking sentinels, whose clients are others' as well
+            options["connection_pool"] = self._pool = _own_sentinels(pool)
+        self.connect = _connector(pool.connection_class, options)
+
+    async def find(self, tags: Sequence[bytes]) -> list[tuple[Callable[[], Any], list[int]]]:
+        """All of them, there."""
+        return [(self.connect, list(range(len(tags))))]
+
+
+class Cluster:
+    """Each primary of a cluster has the buckets whose hash slots it has."""
+
+    is_cluster = True
+    database = 0
+
+    def __init__(self, client: Any) -> None:
+        from redis.crc import key_slot  # noqa: PLC0415 - it is an extra
+
+        self._hash_slot = key_slot
+        self._remap = client.nodes_manager.remap_host_port
+        nodes = list(client.nodes_manager.startup_nodes.values())
+        self._class = nodes[0].connection_class
+        self._options = dict(nodes[0].connection_kwargs)
+        #: Servers that may know where everything is; the next one to be asked is the first.
+        self._known = [(node.host, int(node.port)) for node in nodes]
+        self.name = f"redis cluster at {nodes[0].host}:{nodes[0].port}"
+        self._connector(*self._known[0])  # what a connection does not accept is refused here, and not in a thread
+
+    async def find(self, tags: Sequence[bytes]) -> list[tuple[Callable[[], Any], list[int]]]:
+        """Ask one that answers.
+
+        Raises:
+            LineLost: none does, or a hash slot has no server.
+
+        """
+        ranges = await self._ask_any()
+        found: dict[tuple[str, int], list[int]] = {}
+        for bucket, tag in enumerate(tags):
+            slot = self._hash_slot(tag)
+            place = next((place for first, last, place in ranges if first <= slot <= last), None)
+            if place is None:
+                raise LineLost(f"no server of the cluster has hash slot {slot}")
+            found.setdefault(place, []).append(bucket)
+        return [(self._connector(*place), buckets) for place, buckets in found.items()]
+
+    async def _ask_any(self) -> list[tuple[int, int, tuple[str, int]]]:
+        error: Exception | None = None
+        for place in tuple(self._known):
+            # Another one the next time: this one may be wrong, and not know it.
+            self._known = [*self._known[1:], self._known[0]]
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    answer = await self._ask(place)
+            except Exception as away:  # noqa: BLE001 - whatever it is, another server may answer
+                error = away
+                continue
+            ranges = [(first, last, self._place(nodes[0], place)) for first, last, *nodes in answer]
+            now = [self._place(node, place) for _, _, *nodes in answer for node in nodes]
+            self._known = list(dict.fromkeys((*(each for each in self._known if each in now), *now, *self._known)))
+            return ranges
+        raise LineLost(f"no server of the cluster says where everything is: {error}")
+
+    async def _ask(self, place: tuple[str, int]) -> Any:
+        connection = self._connector(*place)()
+        try:
+            await connection.connect()
+            await connection.send_command("CLUSTER", "SLOTS", check_health=False)
+            return await connection.read_response(disable_decoding=True)
+        finally:
+            with suppress(Exception):  # it has answered, or is of no use
+                connection._close()
+
+    def _place(self, node: Any, asked: tuple[str, int]) -> tuple[str, int]:
+        host = (node[0] or b"").decode()  # the one that was asked may not know its own name
+        place: tuple[str, int] = self._remap(host or asked[0], int(node[1]))
+        return place
+
+    def _connector(self, host: str, port: int) -> Callable[[], Any]:
+        return _connector(self._class, {**self._options, "host": host, "port": port})
+
+
+def servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) -> OneServer | Cluster:
+    """The server, or those of a cluster, in whichever form they were told of.
+
+    Raises:
+        ImportError: it is not installed.
+        TypeError, ValueError: it makes no sense.
+
+    """
+    if importlib.util.find_spec("redis") is None:
+        raise ImportError(MISSING.format(what="RedisBackend needs the client library redis"))
+    import redis.asyncio as library  # noqa: PLC0415 - it is an extra
+
+    if server is not None and (host is not None or port is not None):
+        raise TypeError(f"host={shown(host)}, port={shown(port)}: the server was given already; pass one or the other")
+    if isinstance(server, library.Redis | library.RedisCluster):
+        if options:
+            raise TypeError(f"{', '.join(options)}: these are options of a client, and the client is made already")
+        return Cluster(server) if isinstance(server, library.RedisCluster) else OneServer(server.connection_pool)
+    if isinstance(server, str):
+        try:
+            return OneServer(library.Redis.from_url(server, **options).connection_pool)
+        except ValueError as error:
+            raise ValueError(f"url={_hidden(server)}: {error}. Pass one such as 'redis://localhost:6379/0'") from None
+    if server is not None:
+        raise TypeError(
+            f"{type(server).__module__}.{type(server).__name__} is no server: pass a url, such as "
+            f"'redis://localhost:6379/0', or a client of redis.asyncio"
+        )
+    _check_place(host, port, options)
+    place = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    given: dict[str, Any] = {**options, **place}
+    return OneServer(library.Redis(**given).connection_pool)
+
+
+def _check_place(host: object, port: object, options: Mapping[str, Any]) -> None:
+    if host is not None and (not isinstance(host, str) or not host):
+        raise TypeError(f"host={shown(host)}: pass the name of a host, such as 'localhost'")
+    if port is not None:
+        check_count(port, "port", least=1)
+    if host is None and "unix_socket_path" not in options:
+        raise TypeError("there is no server: pass a url, such as 'redis://localhost:6379/0', or host=, or client=")
+
+
+def _connector(kind: Any, options: Mapping[str, Any]) -> Callable[[], Any]:
+    """What makes connections with these options, but for ourselves."""
+    from redis.asyncio.retry import Retry  # noqa: PLC0415 - it is an extra
+    from redis.backoff import NoBackoff  # noqa: PLC0415 - it is an extra
+
+    patience = options.get("socket_connect_timeout") or options.get("socket_timeout")
+    # Waiting is the line's affair. And a connection that is made once more in silence would miss what is told.
+    own = {
+        **options,
+        "socket_timeout": None,
+        "retry_on_timeout": False,
+        "retry_on_error": [],
+        "health_check_interval": 0,
+    }
+    if patience is not None:
+        own["socket_connect_timeout"] = patience
+    for name in options:
+        if "maint_notifications_" in name:
+            own[name] = None  # these act upon a pool
+    own.pop("retry", None)
+
+    def connect() -> Any:
+        return kind(**own, retry=Retry(NoBackoff(), 0))
+
+    connect()  # what it does not accept is refused here, and not in a thread
+    return connect
+
+
+def _name_of(pool: Any) -> str:
+    """How messages name the server: without user and password."""
+    options = pool.connection_kwargs
+    if "connection_pool" in options:
+        return f"redis {pool.service_name!r} of its sentinels"
+    if "path" in options:
+        return f"redis at {options['path']}"
+    return f"redis at {options.get('host', 'localhost')}:{options.get('port', 6379)}"
+
+
+def _own_sentinels(pool: Any) -> Any:
+    from redis.asyncio import Redis  # noqa: PLC0415 - it is an extra
+    from redis.asyncio import sentinel as library  # noqa: PLC0415 - it is an extra
+
+    untyped: Any = library
+    theirs = pool.sentinel_manager
+    own: Any = untyped.Sentinel([], min_other_sentinels=theirs.min_other_sentinels)
+    options = [dict(each.connection_pool.connection_kwargs) for each in theirs.sentinels]
+    own.sentinels = [
+        Redis(
+            **{
+                name: each[name]
+                for name in ("host", "port", "username", "password", "socket_timeout", "socket_connect_timeout")
+                if name in each
+            }
+        )
+        for each in options
+    ]
+    return untyped.SentinelConnectionPool(pool.service_name, own, is_master=pool.is_master)
+
+
+def _hidden(url: str) -> str:
+    return shown(re.sub(r"//[^@/]*@", "//...@", url))
