@@ -12,12 +12,15 @@ ARGS ?=
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv-demo/.stamp ## see stale reads happen, and not happen: in a catalogue, to a shopping agent, and between processes
+demo: .venv-demo/.stamp ## see stale reads happen, and not: in a catalogue, to an agent, between processes, and between machines
 	@.venv-demo/bin/python -m examples.catalogue $(ARGS)
 	@echo
 	@.venv-demo/bin/python -m examples.agent_shop $(ARGS)
 	@echo
 	@.venv-demo/bin/python -m examples.workers $(ARGS)
+	@echo
+	@scripts/need-redis
+	@.venv-demo/bin/python -m examples.machines $(ARGS)
 
 test: .venv/.stamp redis ## run every check, on every supported Python that is installed
 	@.venv/bin/python scripts/check.py

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
 from examples.catalogue.database import VERSIONS, Database
 from examples.catalogue.ledger import Ledger, Row, Witness
@@ -108,6 +108,14 @@ class Popularity:
 class Pass:
     """The same people with the same habits, whatever the catalogue is cached with."""
 
+    outcomes: ClassVar[Mapping[type[Exception], str]] = {
+        sqlite3.IntegrityError: "rolled back",
+        MovedMeanwhile: "rolled back",
+        PublishFailed: "raised after the commit",
+        TimeoutError: "cancelled",
+    }
+    """How a write is counted that raises one of these; whatever else it raises ends the pass."""
+
     def __init__(
         self, catalogue: Catalogue, ledger: Witness, seed: int | str, until: float, habits: Habits = HABITS
     ) -> None:
@@ -143,12 +151,8 @@ class Pass:
             try:
                 async with asyncio.timeout(patience):
                     await self._write(rng, product_id)
-            except (sqlite3.IntegrityError, MovedMeanwhile):
-                self.writes["rolled back"] += 1
-            except PublishFailed:
-                self.writes["raised after the commit"] += 1
-            except TimeoutError:
-                self.writes["cancelled"] += 1
+            except tuple(self.outcomes) as error:
+                self.writes[next(name for kind, name in self.outcomes.items() if isinstance(error, kind))] += 1
             else:
                 self.writes["done"] += 1
             # Whoever has changed something looks at it.

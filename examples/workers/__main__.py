@@ -21,7 +21,8 @@ from examples.workers import report
 from examples.workers.crew import WorkerFailed
 from examples.workers.figures import measure
 from examples.workers.log import JOURNAL
-from examples.workers.worker import SHARE, WORKERS, Sharing
+from examples.workers.sharing import Machine
+from examples.workers.worker import SHARE, WORKERS
 
 if TYPE_CHECKING:
     import argparse
@@ -56,14 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if verdict.passed else 1
 
 
-async def _run(folder: Path, bus: str, seconds: float, seed_number: int) -> dict[str, Figures]:
+def open_catalogue(folder: Path, seed_number: int) -> Path:
+    """Make the database that each pass begins with, as a copy; it keeps a journal of what is changed."""
     opening = folder / "opening.sqlite"
     seed.create(opening, seed_number)
     with closing(sqlite3.connect(opening)) as sqlite:
         sqlite.executescript(JOURNAL)
         sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return opening
+
+
+async def _run(folder: Path, bus: str, seconds: float, seed_number: int) -> dict[str, Figures]:
+    opening = open_catalogue(folder, seed_number)
     key, disk = secrets.token_hex(32), str(folder / "entries.sqlite")
-    shared = {"no bus": None, "a bus": Sharing(bus, None, key), "a bus and a disk": Sharing(bus, disk, key)}
+    shared = {"no bus": None, "a bus": Machine(bus, None, key), "a bus and a disk": Machine(bus, disk, key)}
     passes: dict[str, Figures] = {}
     for name, sharing in shared.items():
         database = folder / f"pass-{len(passes)}.sqlite"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, Self
 
 from examples.workers.worker import READY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from examples.workers.worker import Task
 
@@ -33,10 +31,18 @@ class Crew:
     def __init__(self) -> None:
         self._starting: list[asyncio.Task[Process]] = []
 
-    async def work(self, tasks: Sequence[Task], seconds: float, *, kill: bool) -> tuple[int, int]:
+    async def work(
+        self,
+        tasks: Sequence[Task],
+        seconds: float,
+        *,
+        kill: bool = False,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
+    ) -> tuple[int, int]:
         """Let them work; ``kill`` the last of them, as ``kill -9`` does, when the others stop.
 
-        Returns when they began, and a moment at which none was alive any more, by the clock of the logs.
+        What is to happen ``meanwhile`` begins with them. Returns when that was, and a moment at which it was over and
+        none of them alive any more, by the clock of the logs.
 
         Raises:
             WorkerFailed: one of them did not start, or ended with an error.
@@ -48,7 +54,13 @@ class Crew:
         until = began / 1e9 + seconds
         for process in processes:
             _tell(process, str(until + LATER if process is last else until))
-        await asyncio.gather(*(_end(process, until if process is last else None) for process in processes))
+        ends = [_end(process, until if process is last else None) for process in processes]
+        happening = [asyncio.ensure_future(each) for each in (*ends, *([] if meanwhile is None else [meanwhile()]))]
+        try:
+            await asyncio.gather(*happening)
+        finally:
+            for each in happening:
+                each.cancel()
         return began, time.monotonic_ns()
 
     async def _start(self, task: Task) -> Process:
@@ -60,7 +72,7 @@ class Crew:
         self._starting.append(starting)
         process = await asyncio.shield(starting)  # nobody would know of a process whose start was cancelled
         assert process.stdout is not None  # noqa: S101  # it was asked for
-        _tell(process, json.dumps(asdict(task)))
+        _tell(process, task.line())
         if (await process.stdout.readline()).decode().strip() != READY:
             raise WorkerFailed(f"a worker ended with status {await process.wait()} before it was ready")
         return process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from examples.workers.crew import Crew
 from examples.workers.judge import Record
 from examples.workers.log import Account, journal_of
-from examples.workers.worker import WORKERS, Sharing, Task
+from examples.workers.worker import WORKERS, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from examples.catalogue.ledger import Row
+    from examples.workers.sharing import Sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,11 @@ class Shift:
         """From the beginning to the end of the last read."""
         return (max(read.ended for account in self.accounts for read in account.reads) - self.began) / 1e9
 
-    @property
-    def counts(self) -> Counter[str]:
-        """What the workers have counted, together."""
+    def counts(self, moment: float = math.inf) -> Counter[str]:
+        """What the workers had counted then, or in the end, together."""
         counts: Counter[str] = Counter()
         for account in self.accounts:
-            counts.update(account.counts)
+            counts.update(account.counts(moment))
         return counts
 
 
@@ -100,7 +101,7 @@ def _figures(before: Shift, after: Shift, journal: Mapping[int, AbstractSet[Row]
     reads = [read for account in accounts for read in account.reads]
     ends = {change: end for account in accounts for change, end in account.ends.items()}
     verdicts = Record(journal, ends, dead=before.gone).judge(reads)
-    counts, after_counts = before.counts + after.counts, after.counts
+    counts, after_counts = before.counts() + after.counts(), after.counts()
     return Figures(
         seconds=before.seconds + after.seconds,
         reads=len(reads),

@@ -31,9 +31,10 @@ class Record:
             for row in rows:
                 by_row[row].append((self._moments[change], change))
         # Mutations need not end in the order of their commits: what had to be seen is the last commit of those over.
+        self._ended = {row: sorted(pairs) for row, pairs in by_row.items()}
         self._required = {
             row: ([end for end, _ in ended], list(accumulate((change for _, change in ended), max)))
-            for row, ended in ((row, sorted(pairs)) for row, pairs in by_row.items())
+            for row, ended in self._ended.items()
         }
 
     def required(self, row: Row, began: int) -> int:
@@ -41,6 +42,17 @@ class Record:
         ends, changes = self._required.get(row, ([], []))
         over = bisect_left(ends, began)
         return changes[over - 1] if over else 0
+
+    def age(self, read: Read) -> float:
+        """For how many seconds what it does not show had been over when the read began; 0 if it shows all."""
+        missed = [
+            end
+            for row, version in read.versions.items()
+            if version < self.required(row, read.began)
+            for end, change in self._ended[row]
+            if change > version
+        ]
+        return (read.began - min(missed)) / 1e9 if missed else 0.0
 
     def judge(self, reads: Iterable[Read]) -> Verdicts:
         """Judge every read."""

@@ -8,12 +8,15 @@ process makes them. Which rows a change has touched is written by the database i
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
+from bisect import bisect_right
 from collections import defaultdict
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from examples.catalogue.ledger import Row
@@ -32,6 +35,9 @@ CREATE TRIGGER categories_journal AFTER UPDATE OF version ON categories
 BEGIN INSERT INTO journal VALUES (NEW.version, 'category', NEW.id); END;
 """
 
+INTERVAL: Final = 50_000_000
+"""How many nanoseconds a read waits to be written, if there is another."""
+
 _own: ContextVar[list[int]] = ContextVar("_own")
 
 
@@ -44,8 +50,9 @@ class Read(NamedTuple):
 
 
 class Log:
-    """Written by one worker: a line of JSON at the end of each mutation, with the reads since the line before.
+    """Written by one worker: a line of JSON now and then, with the reads since the line before.
 
+    There is one at the end of each mutation, and one for each twentieth of a second in which there was a read.
     A line is with the system when its mutation has returned to whoever asked for it, so of a worker that is killed only
     reads of the last moment are missing.
     """
@@ -54,6 +61,7 @@ class Log:
         self._file = path.open("ab", buffering=0)
         self._counts = counts
         self._reads: list[Read] = []
+        self._due = 0
 
     @property
     def latest(self) -> int:
@@ -74,7 +82,10 @@ class Log:
 
     def judge(self, versions: Mapping[Row, int], began: int) -> None:
         """Put down a read, which can be judged only when it is known what the other workers did."""
-        self._reads.append(Read(began, time.monotonic_ns(), versions))
+        ended = time.monotonic_ns()
+        self._reads.append(Read(began, ended, versions))
+        if ended > self._due:
+            self.flush()
 
     @contextmanager
     def mutation(self) -> Iterator[None]:
@@ -98,7 +109,10 @@ class Log:
             for began, ended, versions in self._reads
         ]
         self._reads.clear()
-        line = json.dumps({"reads": reads, "ends": ends, "counts": self._counts()}) + "\n"
+        now = time.monotonic_ns()
+        self._due = now + INTERVAL
+        said = {"at": now, "reads": reads, "ends": ends, "counts": self._counts()}
+        line = json.dumps(said) + "\n"
         self._file.write(line.encode())
 
     def __enter__(self) -> Self:
@@ -115,7 +129,8 @@ class Account:
     reads: list[Read] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
     """By change, when the mutation that made it had ended."""
-    counts: dict[str, int] = field(default_factory=dict)
+    counted: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+    """What had been counted, and when."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -131,7 +146,12 @@ class Account:
             versions = {Row(kind, number): version for kind, number, version in rows}
             self.reads.append(Read(began, ended, versions))
         self.ends |= {int(change): ended for change, ended in said["ends"].items()}
-        self.counts = said["counts"]
+        self.counted.append((said["at"], said["counts"]))
+
+    def counts(self, moment: float = math.inf) -> Mapping[str, int]:
+        """What had last been counted then, or in the end."""
+        before = bisect_right(self.counted, moment, key=itemgetter(0))
+        return self.counted[before - 1][1] if before else {}
 
 
 def journal_of(database: Path) -> dict[int, set[Row]]:

@@ -95,7 +95,7 @@ def test_every_pass_reads_and_changes_and_the_last_finds_entries_on_disk(documen
 def test_workers_that_are_not_on_the_bus_after_all_fail_the_command(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "Sharing", lambda *_: None)
+    monkeypatch.setattr(command, "Machine", lambda *_: None)
     assert main(SHORT) == 1
     assert "async-cache has failed on a bus" in capsys.readouterr().out
     assert [list(folder.iterdir()) for folder in folders] == [[], []]

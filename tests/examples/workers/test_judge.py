@@ -47,6 +47,16 @@ def test_mutations_that_end_in_another_order_than_they_commit_require_the_last_c
     assert history.judge(reads_of(10, began=21)).stale == 1
 
 
+def test_a_read_is_as_old_as_the_first_end_that_it_misses_was_when_it_began() -> None:
+    second = 1_000_000_000
+    history = record((10, LAMP, 2 * second), (11, LAMP, second), (12, CHAIR, 3 * second))
+    assert [history.age(read) for read in reads_of(0, began=5 * second)] == [4.0]
+    assert [history.age(read) for read in reads_of(10, began=5 * second)] == [4.0]
+    assert [history.age(read) for read in reads_of(11, began=5 * second)] == [0.0]
+    assert [history.age(read) for read in reads_of(0, began=second)] == [0.0]
+    assert [history.age(Read(5 * second, 6 * second, {LAMP: 11, CHAIR: 0}))] == [2.0]
+
+
 def test_a_change_of_another_row_requires_nothing() -> None:
     assert record((10, CHAIR, 20)).judge(reads_of(0, began=30)).stale == 0
 

@@ -40,7 +40,7 @@ def test_reads_ends_and_counts_come_back_as_they_were(log: Log, path: Path) -> N
     assert [read.versions for read in account.reads] == [{LAMP: 7, Row("supplier", 2): 0}, {LAMP: change}]
     assert began == account.reads[0].began <= account.reads[0].ended <= change <= account.ends[change]
     assert account.ends[change] <= account.reads[1].began
-    assert account.counts == {"hits": 3}
+    assert account.counts() == {"hits": 3}
 
 
 def test_the_end_of_a_mutation_is_in_the_file_when_it_has_ended_in_whatever_way(log: Log, path: Path) -> None:
@@ -51,9 +51,29 @@ def test_the_end_of_a_mutation_is_in_the_file_when_it_has_ended_in_whatever_way(
     assert list(Account.read(path).ends) == [change]
 
 
+def test_what_had_been_counted_at_a_moment_is_found(path: Path) -> None:
+    counts = {"hits": 0}
+    with Log(path, lambda: counts) as log:
+        moments = []
+        for hits in (1, 2):
+            counts["hits"] = hits
+            log.flush()
+            moments.append(log.latest)
+    account = Account.read(path)
+    assert [account.counts(moment) for moment in (0, *moments)] == [{}, {"hits": 1}, {"hits": 2}]
+    assert account.counts() == {"hits": 2}
+
+
+def test_a_read_is_written_when_none_has_been_for_a_while(log: Log, path: Path) -> None:
+    log.judge({LAMP: 7}, log.latest)
+    assert len(Account.read(path).reads) == 1
+    log._due = 2 * log.latest
+    log.judge({LAMP: 7}, log.latest)
+    assert len(Account.read(path).reads) == 1
+
+
 def test_a_line_in_the_middle_of_which_the_worker_was_killed_is_left_out(log: Log, path: Path) -> None:
     log.judge({LAMP: 7}, log.latest)
-    log.flush()
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:-1])
     assert len(Account.read(path).reads) == 1
