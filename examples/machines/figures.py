@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -58,7 +58,7 @@ class Figures:
     """Those of them for which it had been over for longer than the bound."""
     dirty: int
     stuck: int
-    """Reads that were late when everything was over, of the whole pass."""
+    """Reads that were late when everything was over; they are those of the last phase."""
 
     @property
     def rate(self) -> float:
@@ -123,16 +123,15 @@ def _figures(shift: Shift, journal: Mapping[int, AbstractSet[Row]], cuts: Sequen
     """What was measured between these moments; what was read after the last of them is asked for what is stuck."""
     ends = {change: end for account in shift.accounts for change, end in account.ends.items()}
     record = Record(journal, ends, dead=shift.gone)
-    reads = sorted(read for account in shift.accounts for read in account.reads)
+    reads = sorted((read for account in shift.accounts for read in account.reads), key=attrgetter("began"))
     at = [bisect_left(reads, cut, key=attrgetter("began")) for cut in cuts]
-    stuck = sum(record.age(read) > BOUND for read in reads[at[-1] :])
     phases = []
     for begin, end, first, last in zip(cuts, cuts[1:], at, at[1:], strict=False):
         counts, phase = shift.counts(end) - shift.counts(begin), reads[first:last]
         ages = [age for age in map(record.age, phase) if age]
         phases.append(
             Figures(
-                seconds=(max(read.ended for read in phase) - begin) / 1e9,
+                seconds=(max((read.ended for read in phase), default=end) - begin) / 1e9,
                 reads=len(phase),
                 hits=counts["hits"],
                 misses=counts["misses"],
@@ -144,7 +143,8 @@ def _figures(shift: Shift, journal: Mapping[int, AbstractSet[Row]], cuts: Sequen
                 worst=max(ages, default=0.0),
                 late=sum(age > BOUND for age in ages),
                 dirty=record.judge(phase).dirty,
-                stuck=stuck,
+                stuck=0,
             )
         )
-    return phases
+    stuck = sum(record.age(read) > BOUND for read in reads[at[-1] :])
+    return [*phases[:-1], replace(phases[-1], stuck=stuck)]
