@@ -288,5 +288,7 @@ def _key_maker(
     functools.update_wrapper(stub, function)
     del stub.__wrapped__  # which would count instead
     stub.__signature__ = signature
-    made = cached(maxsize=0, key=key) if key is not None else cached(maxsize=0, ignore=left_out)
-    return made(stub).cache_key
+    # It makes keys and keeps nothing, so nobody is to know of it, whatever is configured.
+    if key is not None:
+        return cached(maxsize=0, key=key, bus=None, backup=None)(stub).cache_key
+    return cached(maxsize=0, ignore=left_out, bus=None, backup=None)(stub).cache_key

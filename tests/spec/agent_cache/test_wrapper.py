@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pytest
 
 from agent_cache import AgentCache, AgentCacheInvalidator, explain
-from cache import cached
+from cache import cached, configure
+from cache.testing import FakeClock
+from tests.races.machine import Machine, Process
 from tests.spec.agent_cache.people import InjectedToolCallId, RunContext
 from tests.spec.refusal import refused
 
@@ -326,3 +328,13 @@ def test_a_write_below_a_read_is_refused() -> None:
 def test_a_write_above_a_read_or_above_a_write_is_a_tool() -> None:
     assert WRITE(READ(plain))("a") == "a"
     assert WRITE(WRITE(plain))("a") == "a"
+
+
+async def test_a_tool_that_is_known_to_this_process_alone_may_be_made_whatever_is_configured() -> None:
+    configure(bus=Process(Machine(FakeClock())))
+
+    @AgentCache("shop")
+    async def nested(word: str) -> str:
+        return word
+
+    assert await nested("tea") == "tea"
