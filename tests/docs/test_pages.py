@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,10 @@ import cache
 import cache.testing
 from cache.tiers._shared_memory import SHARED_MEMORY
 from tests.docs.pages import blocks_of, run
+from tests.redis_server import RedisServer, need_redis
+
+#: The variable in which applications find where their server is.
+SERVER = "REDIS_URL"
 
 TOP = Path(__file__).resolve().parents[2]
 README = TOP / "README.md"
@@ -44,13 +50,29 @@ def run_alone(page: Path, folder: Path) -> None:
     command = (sys.executable, "-W", "error", "-m", "tests.docs.pages", str(page))
     paths = os.pathsep.join([str(TOP), str(Path(cache.__file__).parents[1])])
     try:
-        ended = subprocess.run(  # noqa: S603 - it runs what this project shows
-            command, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False
-        )
+        with place_of_a_server(page) as place:
+            environment = os.environ | {"PYTHONPATH": paths} | place
+            ended = subprocess.run(  # noqa: S603 - it runs what this project shows
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            )
     finally:
         # The bus of the examples; whoever else uses one of this name loads anew, and goes on.
         Path(SHARED_MEMORY, f"async-cache.{os.geteuid()}.shop").unlink(missing_ok=True)
     assert not ended.returncode, ended.stderr
+
+
+@contextmanager
+def place_of_a_server(page: Path) -> Iterator[dict[str, str]]:
+    """What a page finds in its environment if it asks there for a server: the place of one that is there for it."""
+    if SERVER not in page.read_text(encoding="utf-8"):
+        yield {}
+        return
+    need_redis()
+    server = RedisServer()
+    try:
+        yield {SERVER: server.url}
+    finally:
+        server.end()
 
 
 @each_page
