@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from examples.command import INTERRUPTED
 from examples.machines import __main__ as command
 from examples.machines.__main__ import main
 from examples.workers import crew
@@ -100,6 +104,34 @@ def test_a_worker_that_dies_ends_the_command_and_leaves_nothing_behind(
     assert main(("--seconds", "600")) == 1
     assert "ended with status 3 before it was ready" in capsys.readouterr().err
     assert [list(folder.iterdir()) for folder in folders] == [[], []]
+
+
+@pytest.fixture
+def _heeds_interrupts() -> Iterator[None]:
+    """What is started in the background is told to ignore them, and so would be its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeds_interrupts")
+def test_ctrl_c_ends_it_and_its_server_at_once_and_leaves_nothing_behind(folders: tuple[Path, Path]) -> None:
+    folder, memory = folders
+    program = f"import examples.machines.__main__ as it; it.MEMORY = {str(memory)!r}; raise SystemExit(it.main())"
+    with subprocess.Popen(  # noqa: S603  # the command is written above
+        (sys.executable, "-W", "error", "-c", program, "--seconds", "3"),
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert [process.stderr.readline() for _ in range(2)] == ["no Redis ...\n", "Redis ...\n"]
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()  # which the workers and the server have open too, as long as one of them is alive
+    assert process.returncode == INTERRUPTED
+    assert rest == "interrupted\n"
+    assert [list(each.iterdir()) for each in folders] == [[], []]
 
 
 def test_without_a_server_to_start_it_is_left_out_and_says_so(
