@@ -33,13 +33,11 @@ class RedisCluster:
 
     def make(self) -> str:
         """What makes one in any process."""
-        return (
-            f"__import__('redis.asyncio').asyncio.RedisCluster(host='127.0.0.1', port={self.servers[0].port})"
-        )
+        return f"__import__('redis.asyncio').asyncio.RedisCluster(host='127.0.0.1', port={self.servers[0].port})"
 
     def keys(self) -> list[bytes]:
         """All that there are."""
-        return [key for server in self.servers for key in server.keys()]
+        return [key for server in self.servers for key in server]
 
     def of(self, key: bytes) -> RedisServer:
         """The primary that has a key, if none was moved."""
