@@ -48,7 +48,7 @@ class Worker:
         self._ledger = Ledger(folder, number)
         self._is_open = True
         source = Far(folder / "source.db", number, self._chance)
-        self._shop = Shop({"bus": backend.bus, "backup": backend}, source, self._chance, suicides)
+        self._shop = Shop({"remote_cache": backend}, source, self._chance, suicides)
 
     async def read(self, row: int, variant: int, kind: int = READ) -> bool:
         """Whether it took no load."""
