@@ -20,7 +20,6 @@ from tests.redis_server import RedisServer
 #: that happens keeps a machine from renewing that for so long: if it then died, what it has changed would be served.
 BOUND: Final = 1.0
 LEASE: Final = 6.0
-FILL_LEASE: Final = 0.5
 WIRES: Final = 4
 
 
@@ -42,7 +41,6 @@ class Fleet(Run):
             "prefix": "shop",
             "max_staleness": BOUND,
             "lease": LEASE,
-            "fill_lease": FILL_LEASE,
         }
         told = {
             "folder": str(self.folder),
