@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -89,6 +90,7 @@ def test_a_bus_that_hears_by_a_tier_needs_that(bus: Process, tier: Any, remote: 
 
 
 def test_a_cache_with_a_tier_of_its_own_does_not_follow_to_a_remote(tier: Any, remote: Any) -> None:
+    gc.collect()  # all caches of the process follow, also those that tests have left to the collector
     own = AsyncCache(name="own", backup=tier)
     with pytest.raises(ValueError, match="hears only of what goes through"):
         configure(remote_cache=remote)
@@ -98,6 +100,7 @@ def test_a_cache_with_a_tier_of_its_own_does_not_follow_to_a_remote(tier: Any, r
 
 
 def test_the_application_has_no_other_bus_beside_a_remote(bus: Process, remote: Any) -> None:
+    gc.collect()
     configure(remote_cache=remote)
     assert (configured.bus, configured.tier) == (remote.bus, remote)
     for other in (bus, None):
