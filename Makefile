@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-frameworks lint types docs races bench soak clean redis
+.PHONY: help demo test test-frameworks lint types docs races bench soak clean
 
 # An interpreter of your own choice, and what to pass on: make demo ARGS=--json
 PYTHON ?=
@@ -22,7 +22,8 @@ demo: .venv-demo/.stamp ## see stale reads happen, and not: in a catalogue, to a
 	@scripts/need-redis
 	@.venv-demo/bin/python -m examples.machines $(ARGS)
 
-test: .venv/.stamp redis ## run every check, on every supported Python that is installed
+test: .venv/.stamp ## run every check, on every supported Python that is installed
+	@scripts/need-redis
 	@.venv/bin/python scripts/check.py
 
 test-frameworks: .venv-frameworks/.stamp ## run the tools of real agent frameworks, offline
@@ -37,7 +38,8 @@ types: .venv/.stamp ## check types: mypy, pyright, and that every public name ha
 docs: .venv/.stamp ## build the documentation into site/
 	@.venv/bin/python scripts/check.py docs
 
-races: .venv/.stamp redis ## explore the schedules of the races suite in depth
+races: .venv/.stamp ## explore the schedules of the races suite in depth
+	@scripts/need-redis
 	.venv/bin/python -m pytest tests/races --deep -o faulthandler_timeout=0 $(ARGS)
 
 bench: .venv/.stamp ## measure, as ratios within one run
@@ -50,9 +52,6 @@ clean: ## remove the environments and everything that was built
 	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
 		.coverage build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
-redis:
-	@scripts/need-redis
 
 # $(call environment,INTERPRETER,GROUPS): the environment in the folder of the target, with the project in it.
 define environment
