@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import pytest
 
-from cache import DEFAULT, AsyncCache, DiskBackend, Remote, cached, configure
+from cache import DEFAULT, AsyncCache, DiskBackend, Remote, _spanning, cached, configure
+from cache._cache import living
 from cache._places import Places, check_places, check_together, configured
 from cache.testing import FakeClock
 from tests.races.machine import Machine, Process
@@ -37,6 +37,13 @@ def remote() -> Any:
 @pytest.fixture
 def tier() -> Any:
     return Scripted()
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cache follows that other tests have made, and will use again."""
+    others = set(living())
+    monkeypatch.setattr(_spanning, "living", lambda: [cache for cache in living() if cache not in others])
 
 
 def test_what_is_not_said_is_that_of_the_application(bus: Process) -> None:
@@ -89,8 +96,8 @@ def test_a_bus_that_hears_by_a_tier_needs_that(bus: Process, tier: Any, remote: 
             check_together(another, remote)
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_cache_with_a_tier_of_its_own_does_not_follow_to_a_remote(tier: Any, remote: Any) -> None:
-    gc.collect()  # all caches of the process follow, also those that tests have left to the collector
     own = AsyncCache(name="own", backup=tier)
     with pytest.raises(ValueError, match="hears only of what goes through"):
         configure(remote_cache=remote)
@@ -99,8 +106,8 @@ def test_a_cache_with_a_tier_of_its_own_does_not_follow_to_a_remote(tier: Any, r
     assert own.name == "own"
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_application_has_no_other_bus_beside_a_remote(bus: Process, remote: Any) -> None:
-    gc.collect()
     configure(remote_cache=remote)
     assert (configured.bus, configured.tier) == (remote.bus, remote)
     for other in (bus, None):
