@@ -13,7 +13,6 @@ from inspect import isawaitable
 from types import MethodType
 from typing import Any
 
-from cache._backing import Backing
 from cache._domain import Names
 from cache._flight import Flight
 from cache._key import ALL
@@ -190,20 +189,24 @@ class Batch(Flight):
         except BaseException as error:  # a clock, a key's __eq__: no key may wait for a batch that was never sent
             self.fail(error)
             raise
-        self.take_off()
+        self._go()
 
     def _stop_collecting(self) -> None:
         self.sender.cancel()
         if self.batches.collecting.get(self.name) is self:
             del self.batches.collecting[self.name]
 
-    async def fetch(self, backing: Backing) -> None:
-        """As `Flight.fetch`, all keys at once; those that the tier has need not be loaded."""
-        await backing.fetch(tuple(self.flights.values()))
+    def seek(self) -> Sequence[Flight]:
+        return tuple(self.flights.values())
+
+    def go_on(self) -> None:
+        """As `Flight.go_on`; the keys that the tier has need not be loaded."""
         with step:
             self.flights = {key: flight for key, flight in self.flights.items() if flight.state != DONE}
             self.above = dict[object, Lease]((flight, flight) for flight in self.flights.values())
-        if not self.flights and self.state != DONE:
+        if self.flights:
+            self.take_off()
+        elif self.state != DONE:
             self._release()
 
     async def _load(self) -> dict[Hashable, Any]:
