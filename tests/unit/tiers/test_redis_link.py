@@ -157,6 +157,38 @@ async def test_another_incarnation_of_the_server_ends_the_line_and_its_own_does_
     assert not link.is_proven
 
 
+async def test_a_line_that_is_lost_behind_the_stamps_does_not_come_up_and_nothing_is_sent(
+    server: Server, link: Link
+) -> None:
+    synced: list[bool] = []
+    link.when_synced.append(lambda: synced.append(True))
+    server.before = [INCARNATED + INCARNATION_ID[::-1]]
+    with pytest.raises(LineLost):
+        await link._come_up()
+    assert not synced
+    assert not link.is_up
+
+
+async def test_a_line_that_is_lost_behind_its_first_heartbeat_does_not_come_up(
+    server: Server, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear = link._proof.hear
+
+    def hear_the_last(channel: bytes, message: bytes) -> bool:
+        heard = hear(channel, message)
+        server.lost(LineLost("by the test"))
+        return heard
+
+    monkeypatch.setattr(link._proof, "hear", hear_the_last)
+    up: list[bool] = []
+    link.when_up.append(lambda: up.append(True))
+    with pytest.raises(LineLost):
+        await link._come_up()
+    assert not up
+    assert not link.is_up
+    assert not link.settled.is_set()
+
+
 async def test_what_makes_no_sense_is_counted_and_ends_nothing(server: Server, link: Link) -> None:
     await link._come_up()
     link._hear(server.channel, b"?")

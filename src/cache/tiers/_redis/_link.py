@@ -174,9 +174,11 @@ class Link:
             for connected in self.when_connected:
                 await connected()
             await self._sync()
+            self._check_not_lost(lines)
             for synced in self.when_synced:
                 synced()
             await self.beat()
+            self._check_not_lost(lines)
         except BaseException as error:  # an end in the middle of it, too: it is raised again
             lines.give_up(error if isinstance(error, Exception) else LineLost("it was given up"))
             raise
@@ -189,6 +191,11 @@ class Link:
         if self._has_warned:
             self._has_warned = False
             logger.info("%s can be used again.", self.server)
+
+    def _check_not_lost(self, lines: Lines) -> None:
+        """What was awaited may have come, and right behind it the end of the line, before anybody could go on."""
+        if lines is not self.lines:
+            raise LineLost("it was lost as soon as it was there")
 
     def _lines(self) -> list[Line]:
         """The line of each bucket."""
