@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
+import sys
 import threading
 from collections import deque
 from collections.abc import Coroutine
@@ -43,7 +44,8 @@ class Engine:
         self.layout = Layout(buckets, SLOTS // buckets)
         self.ledger = Ledger(self.layout)
         self.is_closed = False
-        self._lock = threading.Lock()
+        #: Reentrant, for a finalizer may ask for something while it is held.
+        self._lock = threading.RLock()
         self._asked: deque[Asked] = deque()
         #: Whether the thread was woken, and has not looked since.
         self._is_awake = False
@@ -55,8 +57,8 @@ class Engine:
         self._stopping: asyncio.Event | None = None
         self._post: Post | None = None
         self._work: Work | None = None
-        #: What nobody has expected.
-        self._failure: Exception | None = None
+        #: What nobody has expected, and has ended the thread.
+        self._failure: BaseException | None = None
 
     def post(self) -> Post:
         """What brings answers to event loops; in the thread of the engine."""
@@ -64,21 +66,37 @@ class Engine:
         return self._post
 
     def is_current(self) -> bool:
-        """Whether it is this very thread that asks."""
-        return threading.current_thread() is self._thread
+        """Whether it is this very thread that asks, or one that is about to begin it: to wait would never end."""
+        lock: Any = self._lock
+        return threading.current_thread() is self._thread or bool(lock._is_owned())
 
     def begin(self) -> bool:
-        """See to it that the thread is there; False if it was closed."""
+        """See to it that the thread is there; False if it was closed, or is stopped with the whole interpreter.
+
+        Raises:
+            RuntimeError: the system has no thread left.
+
+        """
+        if sys.is_finalizing():
+            return False
         if self._thread is None and not self.is_closed:
+            # One of asyncio's own, whatever the application runs on: a fork leaves it alone.
+            loop = asyncio.SelectorEventLoop()
+            stopping = asyncio.Event()
+            thread = threading.Thread(
+                target=self._main, args=(loop,), name=f"cache {self._options.servers.name}", daemon=True
+            )
             with self._lock:
                 if self._thread is None and not self.is_closed:
-                    # One of asyncio's own, whatever the application runs on: a fork leaves it alone.
-                    self._loop = asyncio.SelectorEventLoop()
-                    self._stopping = asyncio.Event()
-                    self._thread = threading.Thread(
-                        target=self._main, args=(self._loop,), name=f"cache {self._options.servers.name}", daemon=True
-                    )
-                    self._thread.start()
+                    self._loop, self._stopping, self._thread = loop, stopping, thread
+                    try:
+                        thread.start()
+                    except BaseException:  # whatever it is, it is raised again; the next who asks tries once more
+                        self._loop = self._stopping = self._thread = None
+                        loop.close()
+                        raise
+            if self._thread is not thread:
+                loop.close()
         return not self.is_closed
 
     def ask(self, asked: Asked, loop: asyncio.AbstractEventLoop | None = None) -> bool:
@@ -168,9 +186,10 @@ class Engine:
             waiting = loop.create_task(stopping.wait())
             await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
-            if running.done():
-                running.result()  # it never ends by itself: whatever it was, it is raised
-            self._drain()
+            if running.done():  # it never ends by itself
+                self._failure = running.exception()
+            else:
+                self._drain()
             if self._failure is not None:
                 raise self._failure
             with suppress(TimeoutError):
@@ -201,9 +220,18 @@ class Engine:
 
     def error(self) -> BusError:
         """What changes fail with once it was closed."""
+        name = self._options.servers.name
+        if sys.is_finalizing():
+            what = f"the thread that talks to {name} was stopped with the interpreter"
+            then = "Change nothing in finalizers that run so late"
+        elif self._failure is not None:
+            what = f"the thread that talks to {name} has failed, as the log says"
+            then = "Make another backend, and pass it to the caches"
+        else:
+            what = f"{name} was closed by its user"
+            then = "Close the backend when nothing is changed any more"
         return BusError(
-            f"other processes were not told of a change: {self._options.servers.name} was closed by its user, and they "
-            f"may go on to serve what is old. Close the backend when nothing is changed any more"
+            f"other processes were not told of a change: {what}, and they may go on to serve what is old. {then}"
         )
 
     def work(self) -> Work:
