@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -258,6 +259,22 @@ async def test_a_mutation_that_takes_longer_than_its_lease_goes_on_to_cover(make
     await done(here.backend.end(covering))
     await there.hear()
     assert not there.backend.bus.is_changing(slots)
+
+
+async def test_a_mutation_goes_on_to_cover_though_the_server_has_forgotten_how_it_is_renewed(
+    server: RedisServer, make: Make, there: Machine
+) -> None:
+    here = await make(lease=0.9)
+    covering = await here.covering(A)
+    slots = here.backend._engine.layout.changed([A])
+    await there.hear()
+    [first] = there.backend._engine.ledger.windows.values()
+    server.ask("SCRIPT", "FLUSH")
+    await until(lambda: monotonic() > first.deadline)
+    assert there.backend.bus.is_changing(slots)
+    assert await there.backend.read([A]) == [None]
+    await done(here.backend.end(covering))
+    assert here.backend.metrics().connections == 2
 
 
 async def test_a_server_that_was_never_there_costs_readers_one_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from cache.errors import BusError
 from cache.tiers._redis._change import Change
 from cache.tiers._redis._ledger import BEGUN, ENDED, Ledger, Window
-from cache.tiers._redis._line import PATIENCE, Elsewhere, LineLost, Unknown
+from cache.tiers._redis._line import PATIENCE, Elsewhere, LineLost, Refused, Unknown
 from cache.tiers._redis._link import Link
 from cache.tiers._redis._mutations import Mutations
 from cache.tiers._redis._tally import Tally
@@ -226,19 +226,22 @@ class Changes:
 
     def _renew(self) -> None:
         if self._is_open:
-            _ignore(self._mutations.renew())
+            self._watch(self._mutations.renew())
 
     def _begin_again(self) -> None:
         """A server has dropped its stamps, and perhaps what mutations cover with them."""
         if self._is_open:
-            _ignore(self._mutations.begin_again())
+            self._watch(self._mutations.begin_again())
+
+    def _watch(self, answers: Iterable[asyncio.Future[Any]]) -> None:
+        for answer in answers:
+            answer.add_done_callback(self._renewed)
+
+    def _renewed(self, answer: asyncio.Future[Any]) -> None:
+        # A mutation that was refused would lapse though its process is there: over new lines it is begun again.
+        if isinstance(error := answer.exception(), Refused):
+            self._link.give_up(f"{error}")
 
 
 def _parts(slots: Sequence[int]) -> Iterable[Sequence[int]]:
     return (slots[at : at + MOST] for at in range(0, len(slots), MOST))
-
-
-def _ignore(answers: Iterable[asyncio.Future[Any]]) -> None:
-    """What ended a line is told elsewhere; and it is tried again."""
-    for answer in answers:
-        answer.add_done_callback(asyncio.Future.exception)
