@@ -6,8 +6,8 @@ import importlib.util
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio import Redis, SSLConnection
+from redis.asyncio import sentinel as untyped_sentinel
 
 from cache import Bus, RedisBackend, Tier
 from cache.codec import PickleCodec
@@ -16,6 +16,8 @@ from tests.redis_server import need_redis
 need_redis()
 
 URL = "redis://localhost:1/3"
+
+untyped: Any = untyped_sentinel
 
 
 def test_it_is_a_tier_and_has_a_bus() -> None:
@@ -42,16 +44,36 @@ def test_a_server_is_named_in_many_ways_and_a_password_never(make: Any) -> None:
     assert backend._options.prefix == "cache:3"
 
 
-def test_sentinels_are_asked_by_clients_of_its_own() -> None:
-    made: Any = Sentinel
-    theirs = made([("one", 1), ("two", 2)], sentinel_kwargs={"password": "s3cret"})
+def test_sentinels_are_asked_by_clients_of_its_own_in_the_way_in_which_theirs_are() -> None:
+    theirs = untyped.Sentinel([("one", 1), ("two", 2)], sentinel_kwargs={"password": "s3cret", "ssl": True})
     backend = RedisBackend(theirs.master_for("primary"))
     assert "'primary'" in repr(backend)
     servers: Any = backend._options.servers
-    connection = servers.connect()
-    own = connection.connection_pool.sentinel_manager.sentinels
-    assert [each.connection_pool.connection_kwargs["host"] for each in own] == ["one", "two"]
-    assert not set(own) & set(theirs.sentinels)
+    one, other = servers.connect(), servers.connect()
+    own = one.connection_pool.sentinel_manager.sentinels
+    pools = [each.connection_pool for each in own]
+    assert [each.connection_kwargs["host"] for each in pools] == ["one", "two"]
+    assert [each.connection_kwargs["password"] for each in pools] == ["s3cret"] * 2
+    assert all(issubclass(each.connection_class, SSLConnection) for each in pools)
+    assert not set(own) & {*theirs.sentinels, *other.connection_pool.sentinel_manager.sentinels}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:s3cret@there",
+        "user:s3cret@there",
+        "redis://user:s3cret/7@there/0",
+        "redis://user:x/s3cret@there:x/0",
+        "redis://user:s3cret?@there/0?socket_timeout=x",
+        "redis://there/0?password=s3cret&socket_timeout=x",
+        "there?password=s3cret",
+    ],
+)
+def test_a_url_that_makes_no_sense_is_shown_without_what_may_be_a_secret(url: str) -> None:
+    with pytest.raises(ValueError, match="redis://localhost:6379/0") as raised:
+        RedisBackend(url)
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +85,7 @@ def test_sentinels_are_asked_by_clients_of_its_own() -> None:
         ({"server": URL, "host": "there"}, TypeError, "host='there'"),
         ({"server": Redis(), "password": "s3cret"}, TypeError, "password: these are options of a client"),
         ({"server": "http://user:s3cret@there"}, ValueError, "redis://localhost:6379/0"),
+        ({"server": untyped.Sentinel([]).slave_for("shop")}, ValueError, "replicas of 'shop'"),
         ({"server": URL, "colour": 1}, TypeError, "colour"),
         ({"host": "there", "colour": 1}, TypeError, "colour"),
         ({"host": ""}, TypeError, "host=''"),

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from cache._arguments import check_count, shown
 from cache.tiers._redis._line import LineLost
@@ -31,12 +32,10 @@ class OneServer:
         self.name = _name_of(pool)
         #: Whoever uses another database of the server hears the same channels.
         self.database = int(pool.connection_kwargs.get("db") or 0)
-        options = dict(pool.connection_kwargs)
-        #: A connection refers to it weakly.
-        self._pool = pool
-        if "connection_pool" in options:  # the server is found by asking sentinels, whose clients are others' as well
-            options["connection_pool"] = self._pool = _own_sentinels(pool)
-        self.connect = _connector(pool.connection_class, options)
+        connect = _connector(pool.connection_class, pool.connection_kwargs)
+        if "connection_pool" in pool.connection_kwargs:  # it is found by asking sentinels
+            connect = _found_by_sentinels(connect, pool)
+        self.connect = connect
 
     async def find(self, tags: Sequence[bytes]) -> list[tuple[Callable[[], Any], list[int]]]:
         """All of them, there."""
@@ -137,7 +136,9 @@ def servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) ->
         try:
             return OneServer(library.Redis.from_url(server, **options).connection_pool)
         except ValueError as error:
-            raise ValueError(f"url={_hidden(server)}: {error}. Pass one such as 'redis://localhost:6379/0'") from None
+            raise ValueError(
+                f"url={_hidden(server)}: {_said_of(error)}. Pass one such as 'redis://localhost:6379/0'"
+            ) from None
     if server is not None:
         raise TypeError(
             f"{type(server).__module__}.{type(server).__name__} is no server: pass a url, such as "
@@ -158,8 +159,8 @@ def _check_place(host: object, port: object, options: Mapping[str, Any]) -> None
         raise TypeError("there is no server: pass a url, such as 'redis://localhost:6379/0', or host=, or client=")
 
 
-def _connector(kind: Any, options: Mapping[str, Any]) -> Callable[[], Any]:
-    """What makes connections with these options, but for ourselves."""
+def _connector(kind: Any, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """What makes connections with these options, and others if they are given, but for ourselves."""
     from redis.asyncio.retry import Retry  # noqa: PLC0415 - it is an extra
     from redis.backoff import NoBackoff  # noqa: PLC0415 - it is an extra
 
@@ -179,8 +180,8 @@ def _connector(kind: Any, options: Mapping[str, Any]) -> Callable[[], Any]:
             own[name] = None  # these act upon a pool
     own.pop("retry", None)
 
-    def connect() -> Any:
-        return kind(**own, retry=Retry(NoBackoff(), 0))
+    def connect(**others: Any) -> Any:
+        return kind(**{**own, **others}, retry=Retry(NoBackoff(), 0))
 
     connect()  # what it does not accept is refused here, and not in a thread
     return connect
@@ -196,26 +197,56 @@ def _name_of(pool: Any) -> str:
     return f"redis at {options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
 
-def _own_sentinels(pool: Any) -> Any:
-    from redis.asyncio import Redis  # noqa: PLC0415 - it is an extra
+def _found_by_sentinels(connect: Callable[..., Any], pool: Any) -> Callable[[], Any]:
+    """What makes connections that ask sentinels where to, each by clients of its own, and only then connected to them.
+
+    The clients of a pool are others' as well, and whatever is kept open would be two processes' after a fork.
+    """
+    from redis.asyncio import ConnectionPool, Redis  # noqa: PLC0415 - it is an extra
     from redis.asyncio import sentinel as library  # noqa: PLC0415 - it is an extra
 
     untyped: Any = library
+    if not pool.is_master:
+        raise ValueError(f"a client for the replicas of {pool.service_name!r}: pass one that master_for() has made")
     theirs = pool.sentinel_manager
-    own: Any = untyped.Sentinel([], min_other_sentinels=theirs.min_other_sentinels)
-    options = [dict(each.connection_pool.connection_kwargs) for each in theirs.sentinels]
-    own.sentinels = [
-        Redis(
-            **{
-                name: each[name]
-                for name in ("host", "port", "username", "password", "socket_timeout", "socket_connect_timeout")
-                if name in each
-            }
-        )
-        for each in options
-    ]
-    return untyped.SentinelConnectionPool(pool.service_name, own, is_master=pool.is_master)
+    #: What each connection asks, to which it refers weakly.
+    pools: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    class Asking(untyped.SentinelConnectionPool):  # type: ignore[misc]  # of whatever type, for the library has none
+        async def get_master_address(self) -> Any:
+            try:
+                return await super().get_master_address()
+            finally:
+                for sentinel in self.sentinel_manager.sentinels:
+                    await sentinel.connection_pool.disconnect()
+
+    def connect_as_told() -> Any:
+        own: Any = untyped.Sentinel([], min_other_sentinels=theirs.min_other_sentinels)
+        own.sentinels = [
+            Redis(connection_pool=ConnectionPool(each.connection_class, **_for_sentinels(each.connection_kwargs)))
+            for each in (sentinel.connection_pool for sentinel in theirs.sentinels)
+        ]
+        asking = Asking(pool.service_name, own)
+        connection = connect(connection_pool=asking)
+        pools[connection] = asking
+        return connection
+
+    return connect_as_told
+
+
+def _for_sentinels(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What leads to a sentinel: not how it answers, which not all versions understand, nor what acts upon a pool."""
+    left_out = ("maint_notifications_", "orig_", "protocol", "decode_responses")
+    return {name: value for name, value in options.items() if not name.startswith(left_out)}
 
 
 def _hidden(url: str) -> str:
-    return shown(re.sub(r"//[^@/]*@", "//...@", url))
+    """A url without what may be a secret: all before the last ``@``, wherever that is, and all options."""
+    return shown(re.sub(r"\?.*", "?...", re.sub(r"^(\w+://)?.*@", r"\1...@", url, flags=re.DOTALL), flags=re.DOTALL))
+
+
+def _said_of(error: ValueError) -> str:
+    """What the library says of a url, but for what may be a part of a password that it has taken for a port."""
+    if "Port" in str(error):
+        return "its port is no number up to 65535, or a password in it is not quoted, as urllib.parse.quote() does"
+    return f"{error}".rstrip(".")
