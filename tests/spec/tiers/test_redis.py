@@ -261,6 +261,14 @@ async def test_scripts_that_the_server_has_forgotten_are_sent_again(server: Redi
     assert await backend.read([A]) == [Record(A, b"3")]
 
 
+async def test_stamps_live_until_the_next_heartbeat_however_short_max_ttl_is(server: RedisServer) -> None:
+    machine = await Machine(server.url, secrets.token_hex(8), max_ttl=1, max_staleness=60.0).begin()
+    names = machine.backend._engine.work().link.buckets.names[0]
+    for key in (names.marker, names.stamps):
+        assert int(server.ask("PTTL", key).lstrip(b":")) > 50_000
+    await machine.backend.aclose()
+
+
 @pytest.mark.parametrize(
     "other",
     [b"", b"\x00" * 200, b"\xacR\x01\x00" + b"\xff" * 60, b"x" * 3_000_000],
@@ -279,6 +287,24 @@ async def test_a_value_that_is_none_is_refused_and_counted_and_loaded_anew(
     assert here.backend.metrics().foreign >= 1
     await here.backend.flush()
     assert isinstance((await here.backend.read([Address("c", encode("k"))]))[0], Record)
+
+
+async def test_what_is_no_string_where_a_value_was_is_dropped_and_holds_up_nothing_beside_it(
+    server: RedisServer, here: Machine
+) -> None:
+    backend = here.backend
+    for address in (A, B):
+        await done(backend.assign(Record(address, b"1")))
+    key = backend._engine.work().link.buckets.names[0].value(A)
+    server.ask("DEL", key)
+    server.ask("LPUSH", key, "1")
+    found, other = await backend.read([A, B])
+    assert isinstance(found, Moment)
+    assert other == Record(B, b"1")
+    assert backend.metrics().foreign == 1
+    backend.write(Record(A, b"2"), found)
+    await backend.flush()
+    assert await backend.read([A]) == [Record(A, b"2")]
 
 
 async def test_a_value_of_another_address_is_refused(server: RedisServer, here: Machine) -> None:

@@ -54,8 +54,8 @@ class Link:
         self._max_staleness = max_staleness
         self._tally = tally
         layout = ledger.layout
-        # Each of several buckets is looked after once in a while.
-        keep = max(keep, layout.buckets * max_staleness) if layout.buckets > 1 else keep
+        # Each bucket is looked after once in a while, the only one with each heartbeat.
+        keep = max(keep, layout.buckets * max_staleness)
         self.buckets = Buckets(layout, prefix, keep=keep, is_cluster=servers.is_cluster)
         self.lines: Lines | None = None
         #: How many ticks there were.

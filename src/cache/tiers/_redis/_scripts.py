@@ -123,11 +123,16 @@ return 1
 """)
 
 #: KEYS: value, lease, ...; ARGV: milliseconds, token, how the value begins that is known, ...
-#: For each the value if there is another, 1 if the lease is now that of the token, 0 if it is somebody else's.
-LEASE: Final = Script("""-- cache lease 1
+#: For each the value if there is another, 1 if the lease is now that of the token, 0 if it is somebody else's; and
+#: nothing at all in place of what is no string, which nobody could have put there but a stranger, and is dropped.
+LEASE: Final = Script("""-- cache lease 2
 local found = {}
 for at = 1, #KEYS, 2 do
-  if redis.call('EXISTS', KEYS[at]) == 1 and redis.call('GETRANGE', KEYS[at], 0, 15) ~= ARGV[at + 2] then
+  local first = redis.pcall('GETRANGE', KEYS[at], 0, 15)
+  if type(first) == 'table' then
+    redis.call('UNLINK', KEYS[at])
+    found[#found + 1] = ''
+  elseif first ~= '' and first ~= ARGV[at + 2] then
     found[#found + 1] = redis.call('GET', KEYS[at])
   elseif redis.call('SET', KEYS[at + 1], ARGV[at + 1], 'NX', 'PX', ARGV[1]) then
     found[#found + 1] = 1
