@@ -79,7 +79,7 @@ def check_together(bus: Bus | None, tier: Tier | None) -> None:
     if bus is not None and bus.tier is not None and bus.tier is not tier:
         raise ValueError(
             f"{bus!r} hears only of what goes through {bus.tier!r}, and this cache has "
-            f"{'no tier' if tier is None else shown(tier)}: pass remote_cache=... alone, or both bus=... and backup=..."
+            f"{'no tier' if tier is None else shown(tier)}: pass that one as remote_cache=..., without bus=..."
         )
     if isinstance(tier, Remote) and bus is not tier.bus:
         raise ValueError(

@@ -96,6 +96,12 @@ def test_a_url_that_makes_no_sense_is_shown_without_what_may_be_a_secret(url: st
         ({"server": URL, "max_staleness": 0}, ValueError, "max_staleness=0"),
         ({"server": URL, "max_staleness": "1"}, TypeError, "max_staleness='1'"),
         ({"server": URL, "max_staleness": float("inf")}, ValueError, "max_staleness=inf"),
+        (
+            {"server": URL, "max_ttl": 1e16},
+            ValueError,
+            "max_ttl=1e.16: pass a number of seconds, from 1 to",
+        ),
+        ({"server": URL, "lease": 1e16}, ValueError, "lease=1e.16"),
         ({"server": URL, "lease": -1}, ValueError, "lease=-1"),
         ({"server": URL, "fill_lease": None}, TypeError, "fill_lease=None"),
         ({"server": URL, "max_ttl": 0.5}, ValueError, "max_ttl=0.5"),
@@ -133,3 +139,12 @@ def test_a_url_is_a_text() -> None:
     url: Any = 7
     with pytest.raises(TypeError, match="pass a string"):
         RedisBackend.from_url(url)
+
+
+def test_a_timeout_that_makes_no_sense_closes_nothing() -> None:
+    backend = RedisBackend(URL)
+    for timeout in ("5", -1, float("nan")):
+        with pytest.raises((TypeError, ValueError), match=f"timeout={timeout!r}"):
+            backend.close(timeout)  # type: ignore[arg-type]  # it is what is refused
+    assert not backend.closed
+    assert backend.close()

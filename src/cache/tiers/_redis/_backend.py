@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from cache._arguments import check_seconds
 from cache._bus import when_closed
 from cache._step import step
 from cache._tier import Address, Covering, Moment, Record, Slice
@@ -256,10 +257,16 @@ class RedisBackend:
         return await asyncio.get_running_loop().run_in_executor(None, self.close, timeout)
 
     def close(self, timeout: float = 5.0) -> bool:
-        """As `aclose`, for a thread that has no event loop."""
+        """As `aclose`, for a thread that has no event loop.
+
+        Raises:
+            TypeError, ValueError: a ``timeout`` that makes no sense; it is not closed then.
+
+        """
+        patience = check_seconds(timeout, "timeout")
         engine, was_closed = self._current(), self._closed
         self._closed = True
-        ended = engine.stop(timeout)
+        ended = engine.stop(min(patience, check.LONGEST))
         if not was_closed:
             with step:
                 for tell in when_closed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from cache.tiers._redis._servers import MISSING
 
 #: The most that a server keeps in one value.
 MOST = 512 * 1024 * 1024
+#: The most seconds: some thirty years. A server counts milliseconds, in 64 bits.
+LONGEST = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +46,10 @@ def check_prefix(prefix: object) -> str:
 
 
 def check_duration(seconds: object, name: str, least: float) -> float:
-    """Seconds, finite and not too few."""
+    """Seconds, neither too few nor too many."""
     checked = check_seconds(seconds, name)
-    if not (math.isfinite(checked) and checked >= least):
-        raise ValueError(f"{name}={seconds!r}: pass a finite number of seconds, {least:g} or more")
+    if not least <= checked <= LONGEST:
+        raise ValueError(f"{name}={seconds!r}: pass a number of seconds, from {least:g} to {LONGEST:,.0f}")
     return checked
 
 
