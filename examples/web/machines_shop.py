@@ -20,7 +20,6 @@ cache.configure(remote_cache=remote)
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Live through the life of a worker."""
-    await remote.hear_all()  # what is loaded before the server is reached is not stored
     yield
     await cache.shutdown()
     await remote.aclose()

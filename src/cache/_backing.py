@@ -98,6 +98,11 @@ class Backing:
             "backup_unencodable": self._unencodable,
         }
 
+    def can_hear(self) -> bool:
+        """Whether it is known what other processes change: else nothing that is loaded now can be stored."""
+        share = self.store.share
+        return share is None or not share.is_watched or bool(share.bus.mark())
+
     # -- before the loader -------------------------------------------------------------------------------------
 
     async def fetch(self, flights: Sequence[Flight]) -> None:

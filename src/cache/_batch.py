@@ -16,7 +16,7 @@ from typing import Any
 from cache._domain import Names
 from cache._flight import Flight
 from cache._key import ALL
-from cache._lease import DONE, Lease
+from cache._lease import DONE, QUEUED, Lease
 from cache._loads import Loads
 from cache._recipe import Recipe
 from cache._step import for_each, step
@@ -174,12 +174,18 @@ class Batch(Flight):
             step.run(self.abandon)
 
     def send(self) -> None:
-        """Call the loader with the keys collected so far: here they begin to read."""
+        """Call the loader with the keys collected so far."""
         self._stop_collecting()
+        if self.loads.can_begin():
+            self.set_out()
+        self._go()
+
+    def set_out(self) -> None:
+        """Here the keys begin to be read, those that anybody still waits for."""
         try:
             with step:
                 self.flights = {key: flight for key, flight in self.flights.items() if flight.state != DONE}
-                if not self.flights:
+                if self.state != QUEUED or not self.flights:
                     return
                 Lease.start(self)
                 for flight in self.flights.values():
@@ -189,7 +195,6 @@ class Batch(Flight):
         except BaseException as error:  # a clock, a key's __eq__: no key may wait for a batch that was never sent
             self.fail(error)
             raise
-        self._go()
 
     def _stop_collecting(self) -> None:
         self.sender.cancel()

@@ -18,7 +18,7 @@ from cache._arguments import shown
 from cache._entry import Entry, Failure
 from cache._flight import Flight
 from cache._key import Sentinel
-from cache._lease import DONE, RUNNING, current_frame, frame
+from cache._lease import DONE, QUEUED, RUNNING, current_frame, frame
 from cache._loads import Loads, switch
 from cache._recipe import NO_ARGUMENTS, Recipe
 from cache._step import step
@@ -119,7 +119,7 @@ class ThreadFlight(Flight):
     def leave(self, future: Any) -> None:
         """As `Flight.leave`; if it was for this thread to load, now it is for the next."""
         super().leave(future)
-        if self.state == RUNNING:
+        if self.state == RUNNING or (self.state == QUEUED and self.predecessor is None):
             step.launches.append(self)
 
     def _conclude(self) -> dict[asyncio.Future[Any], None]:
@@ -133,8 +133,12 @@ class ThreadFlight(Flight):
                 return
             recipe, context = self.recipe, self.context
         try:
-            if self.loads.backing is not None:
-                self.loads.backing.fetch_blocking((self,))
+            backing = self.loads.backing
+            if backing is not None:
+                if not backing.can_hear():
+                    backing.tier.moment_blocking()
+                self.set_out()
+                backing.fetch_blocking((self,))
                 if self.state == DONE:
                     return
             self.land(*context.run(self._load, recipe))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cache._arguments import shown
 from cache._eager import start_task
 from cache._entry import Failure
-from cache._lease import DONE, Lease, frame
+from cache._lease import DONE, QUEUED, Lease, frame
 from cache._recipe import NO_ARGUMENTS, Recipe
 from cache._step import step
 from cache._tier import Moment
@@ -108,6 +108,26 @@ class Flight(Lease):
             for above in set(self.above.values()):
                 above.rest_on_key(self.keyspace, self.key)
         Lease.hand_up(self, exp)
+
+    def begin(self) -> None:
+        """As `Lease.begin`; but while nobody knows what other machines change, that is to be heard first.
+
+        What was loaded before could not be stored. As nothing is read meanwhile, it is queued for so long.
+        """
+        if self.loads.can_begin():
+            Lease.begin(self)
+        else:
+            self.predecessor = None
+            step.launches.append(self)
+
+    def set_out(self) -> None:
+        """Start, unless that was done when it began."""
+        try:
+            with step:
+                if self.state == QUEUED:
+                    self.start()
+        except Exception as error:  # noqa: BLE001 - a clock, a key's __eq__: it belongs to those who wait
+            self.fail(error)
 
     def start(self) -> None:
         self.loads.store.loads += 1

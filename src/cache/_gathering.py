@@ -60,6 +60,10 @@ class Gathering(Flight):
             step.run(self.abandon)
 
     async def _ask(self) -> None:
+        if not self._backing.can_hear():
+            await self._backing.tier.moment()  # which waits for a server that is being connected to
+        for flight in tuple(self.flights):
+            flight.set_out()
         await self._backing.fetch([sought for flight in self.flights for sought in flight.seek()])
 
     def land(self, value: None, ttl: float | None, tags: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - it has no value

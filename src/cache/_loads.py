@@ -209,6 +209,10 @@ class Loads:
             raise
         return flight, future
 
+    def can_begin(self) -> bool:
+        """Whether what is loaded from now on can be stored, as far as other processes are concerned."""
+        return self.backing is None or self.backing.can_hear()
+
     def set_going(self, flight: Flight) -> None:
         """Begin to load on this loop, if the tier has no value."""
         if self.backing is None:
