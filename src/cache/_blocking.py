@@ -111,6 +111,7 @@ class ThreadFlight(Flight):
         with step.lock:
             if self.state == DONE:
                 return
+            self.has_begun = True
             self.loads.flying.add(self)
             first: Any = next(iter(self.waiters))
             if not first.told:
@@ -119,7 +120,7 @@ class ThreadFlight(Flight):
     def leave(self, future: Any) -> None:
         """As `Flight.leave`; if it was for this thread to load, now it is for the next."""
         super().leave(future)
-        if self.state == RUNNING or (self.state == QUEUED and self.predecessor is None):
+        if self.state == RUNNING or (self.state == QUEUED and self.has_begun):
             step.launches.append(self)
 
     def _conclude(self) -> dict[asyncio.Future[Any], None]:

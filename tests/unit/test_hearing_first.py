@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from cache import AsyncCache, LoadCancelled
+from cache._blocking import ThreadFlight
 from cache._bus import Stamps
 from cache._keyspace import Keyspace
 from cache._stable import encode
@@ -214,3 +217,26 @@ def test_what_goes_wrong_when_the_wait_is_over_fails_who_waits(monkeypatch: pyte
         asyncio.run(cache.get("a", lambda: "a"))
     with pytest.raises(OSError, match="nothing is known of b"):
         cache.get_blocking("b", lambda: "b")
+
+
+def test_a_thread_that_is_interrupted_while_it_waits_leaves_that_to_the_next() -> None:
+    tier, cache = made()
+    found: list[str] = []
+
+    def interrupted() -> Moment | None:
+        del tier.moment_blocking  # from here on it is that of the class
+        other.start()
+        (board,) = cache._store.flights.values()
+        (flight,) = board.values()
+        assert isinstance(flight, ThreadFlight)
+        while len(flight.waiters) < 2:
+            time.sleep(0)
+        raise KeyboardInterrupt
+
+    other = threading.Thread(target=lambda: found.append(cache.get_blocking("a", lambda: "a")))
+    tier.moment_blocking = interrupted  # type: ignore[method-assign]  # it is called by the first of the two
+    with pytest.raises(KeyboardInterrupt):
+        cache.get_blocking("a", lambda: "a")
+    other.join()
+    assert found == ["a"]
+    assert cache.peek("a") == "a"
