@@ -43,6 +43,7 @@ races: .venv/.stamp ## explore the schedules of the races suite in depth
 	.venv/bin/python -m pytest tests/races --deep -o faulthandler_timeout=0 $(ARGS)
 
 bench: .venv/.stamp ## measure, as ratios within one run
+	@scripts/need-redis || echo "What is measured beside a server is left out." >&2
 	@.venv/bin/python -m bench $(ARGS)
 
 soak: .venv/.stamp ## run ten million operations in constant memory, and plot them

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from bench import report, studies
 from bench.environments import TOP, Environment, InstallationFailed, environment, installed_versions
-from bench.questions import HITS, LOADS, SHARED, TOOLS, Question
+from bench.questions import AT_A_SERVER, HITS, LOADS, SHARED, TOOLS, Question
 from bench.rounds import Effort, Outcome, measure
 from bench.studies import Extent, Found
 from bench.verdicts import Line, lines_of
@@ -57,9 +57,12 @@ def main() -> int:
         return 1
     outcomes = _contests(options, environments, (*HITS, *LOADS, *TOOLS))
     shared = _contests(options, environments, SHARED)
+    remote = _contests(options, environments, AT_A_SERVER)
     found = _studies(options, environments)
     lines = [*_lines(outcomes), *(line for part in found.values() for line in part.lines)]
     sections = {name: part.section for name, part in found.items()}
+    if remote:
+        sections = {"A server": report.remote(_lines(remote), remote, options.versions), **sections}
     if shared:
         sections = {"Buses and tiers": report.sharing(_lines(shared), shared, options.versions), **sections}
     text = report.document(lines, outcomes, sections, options.versions)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
+
+from bench.redis_server import server
 
 #: Seconds after which nothing in a benchmark expires.
 LIFE = 3600
@@ -26,8 +30,9 @@ class Contender:
     ``lru``, ``ttl`` and ``method`` make, for a number of entries, a decorator of ``async def`` functions; ``core``
     makes a cache with ``get(key, loader=..., batch_loader=...)``. ``mutation`` makes, for a cached function, a
     decorator of what changes its results; ``settle`` waits until nothing more is written behind the back of those who
-    load. ``tool`` makes a decorator of tools of agents, and ``session`` what their calls are watched in. None is what
-    the library does not have.
+    load. ``keep`` stores bytes in the tier, below all caches, and gives what reads them there by their numbers; ``end``
+    has to be awaited when nothing more is asked of any of them. ``tool`` makes a decorator of tools of agents, and
+    ``session`` what their calls are watched in. None is what the library does not have.
     """
 
     lru: Callable[[int], Decorate] | None = None
@@ -36,6 +41,8 @@ class Contender:
     core: Callable[..., Any] | None = None
     mutation: Callable[[Any], Decorate] | None = None
     settle: Callable[[], Awaitable[object]] | None = None
+    keep: Callable[[Sequence[bytes]], Awaitable[Callable[[int], Any]]] | None = None
+    end: Callable[[], Awaitable[object]] | None = None
     tool: Callable[..., Decorate] | None = None
     session: Callable[..., Any] | None = None
 
@@ -78,6 +85,51 @@ def _before_a_disk() -> Contender:
         lru=lambda size: cache.AsyncLRU(maxsize=size, name=next(_names), backup=tier, namespace=folder),
         mutation=cache.invalidates,
         settle=tier.flush,
+        keep=lambda values: _keep_in(tier, values),
+    )
+
+
+def _before_redis() -> Contender:
+    cache = import_module("cache")
+    tier = cache.RedisBackend(host="127.0.0.1", port=server().port)
+    if tier.moment_blocking() is None:  # what is loaded before it is connected would not be stored
+        raise OSError("the server of the benchmark does not answer")
+    shared = {"remote_cache": tier, "namespace": "bench"}
+    return Contender(
+        lru=lambda size: cache.AsyncLRU(maxsize=size, name=next(_names), **shared),
+        ttl=lambda size: cache.AsyncTTL(time_to_live=LIFE, maxsize=size, name=next(_names), **shared),
+        core=lambda **options: cache.AsyncCache(name=next(_names), **shared, **options),
+        mutation=cache.invalidates,
+        settle=tier.flush,
+        keep=lambda values: _keep_in(tier, values),
+        end=tier.aclose,
+    )
+
+
+async def _keep_in(tier: Any, values: Sequence[bytes]) -> Callable[[int], Any]:
+    parts = import_module("cache._tier")  # what is measured is the tier as a cache sees it, with no cache before it
+    space = next(_names)
+    addresses = [parts.Address(space, str(key).encode()) for key in range(len(values))]
+    moment = await tier.moment()
+    for address, value in zip(addresses, values, strict=True):
+        tier.write(parts.Record(address, value), moment)
+    await tier.flush()
+    read, asked = tier.read, [[address] for address in addresses]
+    return lambda key: read(asked[key])
+
+
+def _redis_py(*, hiredis: bool) -> Contender:
+    if not hiredis:
+        sys.modules["hiredis"] = None  # type: ignore[assignment]  # as Python itself marks what cannot be imported
+    client = import_module("redis.asyncio").Redis(port=server().port)
+    by_hand = import_module("bench.read_through")
+    values = partial(by_hand.ReadThrough, client)
+    return Contender(
+        lru=lambda _: partial(by_hand.Cached, values(next(_names))),
+        core=lambda **_: values(next(_names)),
+        mutation=lambda read: read.invalidated_by,
+        keep=lambda kept: values(next(_names)).keep(kept),
+        end=client.aclose,
     )
 
 
@@ -168,6 +220,9 @@ UNTRACKED = "async-cache, track=False"
 S3FIFO = 'async-cache, policy="s3fifo"'
 ON_BUS = "async-cache on a bus"
 ON_DISK = "async-cache before a disk tier"
+ON_REDIS = "async-cache before Redis"
+REDIS_PY = "redis-py"
+PLAIN_REDIS_PY = "redis-py without hiredis"
 AGENTS = "agent_cache"
 FORMER = "async-cache 2.0.3"
 REFERENCES = "reference implementations"
@@ -178,6 +233,9 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     S3FIFO: _s3fifo,
     ON_BUS: _on_a_bus,
     ON_DISK: _before_a_disk,
+    ON_REDIS: _before_redis,
+    REDIS_PY: lambda: _redis_py(hiredis=True),
+    PLAIN_REDIS_PY: lambda: _redis_py(hiredis=False),
     AGENTS: _agents,
     "async-lru": _async_lru,
     "cachetools-async": _cachetools_async,
@@ -196,7 +254,7 @@ PEERS = ("async-lru", "cachetools-async", "cachebox", "theine", "aiocache", "cas
 def imports_of(name: str) -> str:
     """What a contender needs to see beside the installed packages: which of those called ``cache``, or what else."""
     special = {FORMER: "former", REFERENCES: "references"}
-    return special.get(name, "none" if name in PEERS else "ours")
+    return special.get(name, "none" if name in (*PEERS, REDIS_PY, PLAIN_REDIS_PY) else "ours")
 
 
 def impossible(*_: object, **__: object) -> Any:

@@ -12,19 +12,26 @@ import shutil
 import sqlite3
 import threading
 import weakref
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import mkdtemp
+from time import process_time_ns
 from typing import Any
 
 from bench import timers
 from bench.cases import Case
 from bench.contenders import Contender, impossible
-from bench.floor import cycle
 from bench.hits import KEYS
 from bench.mutations import Mutation
 
 #: More than are kept in memory: each has left when it is asked for again, and is on the disk.
 STORED = range(4 * len(KEYS))
+
+
+def order_of(size: int) -> Iterator[Any]:
+    """All that are stored, one by one or in groups of such a size, again and again."""
+    return cycle(STORED if size == 1 else [STORED[begin : begin + size] for begin in range(0, len(STORED), size)])
 
 
 class ByHand:
@@ -38,6 +45,7 @@ class ByHand:
         weakref.finalize(self, _remove, folder, self._all)
         connection = self._connection()
         connection.execute("CREATE TABLE entries (key INTEGER PRIMARY KEY, value INTEGER NOT NULL)")
+        connection.execute("CREATE TABLE records (key INTEGER PRIMARY KEY, value BLOB NOT NULL)")
         connection.executemany("INSERT INTO entries VALUES (?, ?)", [(key, key) for key in STORED])
         connection.commit()
 
@@ -52,6 +60,16 @@ class ByHand:
         with self._connection() as connection:
             connection.execute("UPDATE entries SET value = value + 1 WHERE key = ?", (key,))
         return key
+
+    def write_all(self, values: Sequence[bytes]) -> None:
+        """Insert a row for each, in one transaction."""
+        with self._connection() as connection:
+            connection.executemany("INSERT INTO records (value) VALUES (?)", [(value,) for value in values])
+
+    def read_all(self) -> dict[int, int]:
+        """The values of the `KEYS`, by these."""
+        rows = self._connection().execute("SELECT key, value FROM entries WHERE key < ?", (len(KEYS),))
+        return dict(rows.fetchall())
 
     def _connection(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._opened, "connection", None)
@@ -79,6 +97,8 @@ class DiskHit(Case):
         self._time = timers.fresh(timers.gathered if at_once > 1 else timers.one_argument)
         self._time_bare = timers.fresh(timers.gathered if at_once > 1 else timers.one_argument)
         self._by_hand = ByHand()
+        #: It goes on where it has stopped: what was asked for last is still in memory.
+        self._order = order_of(at_once)
 
         async def load(uid: int) -> int:
             self._loads.append(uid)
@@ -115,13 +135,88 @@ class DiskHit(Case):
         return nanoseconds
 
     def _asked(self, count: int) -> list[Any]:
-        size = self._at_once
-        groups = [STORED[begin : begin + size] for begin in range(0, len(STORED), size)]
-        return cycle(STORED, count) if size == 1 else (groups * (count // len(groups) + 1))[:count]
+        return list(islice(self._order, count))
 
     def _check(self) -> None:
         if self._loads != list(STORED):
             raise ValueError(f"each of {STORED} was to be loaded once, and there were {len(self._loads)} loads")
+
+
+class DiskSave(Case):
+    """New records, one for each of the `KEYS`, told to the tier and flushed. Without a cache: one transaction."""
+
+    def __init__(self, contender: Contender) -> None:
+        self._keep: Any = contender.keep or impossible
+        self._values = [key.to_bytes(100, "big") for key in KEYS]
+        self._by_hand = ByHand()
+
+    async def answers(self) -> Any:
+        """What is found of each in the file, as text.
+
+        Raises:
+            ValueError: something was not kept.
+
+        """
+        read = await self._keep(self._values)
+        found = [(await read(key))[0] for key in KEYS]
+        if [getattr(record, "value", None) for record in found] != self._values:
+            raise ValueError(f"each of {KEYS} was to be found in the file as it was written: {found}")
+        return [record.value.hex() for record in found]
+
+    async def run(self, count: int) -> int:
+        """Nanoseconds of so many times all of them."""
+        began = process_time_ns()
+        for _ in range(count):
+            await self._keep(self._values)
+        return process_time_ns() - began
+
+    async def bare(self, count: int) -> int:
+        """Nanoseconds of as many transactions in a thread."""
+        began = process_time_ns()
+        for _ in range(count):
+            await asyncio.to_thread(self._by_hand.write_all, self._values)
+        return process_time_ns() - began
+
+
+class DiskPreload(Case):
+    """A record for each of the `KEYS`, into an empty memory. Without a cache: one statement for as many."""
+
+    def __init__(self, contender: Contender) -> None:
+        self._settle = contender.settle or impossible
+        self._by_hand = ByHand()
+
+        async def load(uid: int) -> int:
+            return uid
+
+        self._call = (contender.lru or impossible)(len(KEYS))(load)
+
+    async def answers(self) -> Any:
+        """The value of each, which was in memory."""
+        for key in KEYS:
+            await self._call(key)
+        await self._settle()
+        await self._preload()
+        return [self._call.peek(key) for key in KEYS]
+
+    async def run(self, count: int) -> int:
+        """Nanoseconds of so many times all of them."""
+        return sum([await self._preload() for _ in range(count)])
+
+    async def bare(self, count: int) -> int:
+        """Nanoseconds of as many statements in a thread."""
+        began = process_time_ns()
+        for _ in range(count):
+            await asyncio.to_thread(self._by_hand.read_all)
+        return process_time_ns() - began
+
+    async def _preload(self) -> int:
+        await self._call.cache.aclose()
+        began = process_time_ns()
+        found = await self._call.cache.load_from_backup()
+        nanoseconds = process_time_ns() - began
+        if found != len(KEYS):
+            raise ValueError(f"each of {KEYS} was to be found in the file, and {found} were")
+        return nanoseconds
 
 
 class DiskMutation(Mutation):
@@ -134,5 +229,5 @@ class DiskMutation(Mutation):
     async def bare(self, count: int) -> int:
         """Nanoseconds of as many transactions in a thread, by hand."""
         write = self._by_hand.write
-        nanoseconds: int = await self._time_bare(lambda key: asyncio.to_thread(write, key), cycle(KEYS, count))
+        nanoseconds: int = await self._time_bare(lambda key: asyncio.to_thread(write, key), islice(cycle(KEYS), count))
         return nanoseconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from time import process_time_ns
 from typing import Any
 
@@ -15,13 +16,15 @@ SMALL = 512
 
 
 class Miss(Case):
-    """A load that suspends once, of a key that is always new. Without a cache: the same in a task."""
+    """A load that suspends once, of a key that is always new, so many at once. Without a cache: the same in a task."""
 
-    def __init__(self, contender: Contender) -> None:
+    def __init__(self, contender: Contender, *, at_once: int = 1, clock: str = "processor") -> None:
         self._loads = 0
         self._next = 0
-        self._time = timers.fresh(timers.one_argument)
-        self._time_bare = timers.fresh(timers.one_argument)
+        self._at_once = at_once
+        timer = timers.gathered if at_once > 1 else timers.one_argument
+        self._time: Any = timers.fresh(timer, clock)
+        self._time_bare: Any = timers.fresh(timer, clock)
 
         async def load(uid: int) -> int:
             self._loads += 1
@@ -36,15 +39,19 @@ class Miss(Case):
         return [[await self._call(key) for key in self._new_keys(SMALL + 100)], self._loads]
 
     async def run(self, count: int) -> int:
-        """Nanoseconds of so many misses."""
-        nanoseconds: int = await self._time(self._call, self._new_keys(count))
+        """Nanoseconds of so many misses, or groups of them."""
+        nanoseconds: int = await self._time(self._call, self._asked(count))
         return nanoseconds
 
     async def bare(self, count: int) -> int:
-        """Nanoseconds of so many tasks that load."""
+        """Nanoseconds of so many tasks that load, or groups of them."""
         create_task, load = asyncio.get_running_loop().create_task, self._load
-        nanoseconds: int = await self._time_bare(lambda uid: create_task(load(uid)), self._new_keys(count))
+        nanoseconds: int = await self._time_bare(lambda uid: create_task(load(uid)), self._asked(count))
         return nanoseconds
+
+    def _asked(self, count: int) -> Iterable[Any]:
+        size = self._at_once
+        return self._new_keys(count) if size == 1 else [self._new_keys(size) for _ in range(count)]
 
     def _new_keys(self, count: int) -> range:
         begin, self._next = self._next, self._next + count
@@ -54,18 +61,19 @@ class Miss(Case):
 class WrittenBehind(Miss):
     """A miss, with all that is written of it behind the caller's back, if anything is."""
 
-    def __init__(self, contender: Contender) -> None:
-        super().__init__(contender)
+    def __init__(self, contender: Contender, *, at_once: int = 1, clock: str = "processor") -> None:
+        super().__init__(contender, at_once=at_once, clock=clock)
         self._settle = contender.settle
+        self._now = timers.CLOCKS[clock]
 
     async def run(self, count: int) -> int:
         """Nanoseconds of so many misses, until the last of them is written."""
         nanoseconds = await super().run(count)
         if self._settle is None:
             return nanoseconds
-        began = process_time_ns()
+        began = self._now()
         await self._settle()
-        return nanoseconds + process_time_ns() - began
+        return nanoseconds + self._now() - began
 
 
 class Herd(Case):

@@ -14,11 +14,11 @@ from bench.hits import KEYS
 class Mutation(Case):
     """A mutation of a key that is stored, whose body does nothing. Without a cache: that body."""
 
-    def __init__(self, contender: Contender) -> None:
+    def __init__(self, contender: Contender, *, clock: str = "processor") -> None:
         self._settle = contender.settle
         self._version = 0
-        self._time = timers.fresh(timers.one_argument)
-        self._time_bare = timers.fresh(timers.one_argument)
+        self._time = timers.fresh(timers.one_argument, clock)
+        self._time_bare = timers.fresh(timers.one_argument, clock)
 
         async def load(uid: int) -> int:
             return uid + self._version

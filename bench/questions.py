@@ -6,7 +6,20 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.contenders import AGENTS, FORMER, ON_BUS, ON_DISK, OURS, PEERS, S3FIFO, UNTRACKED
+from bench import redis_server
+from bench.contenders import (
+    AGENTS,
+    FORMER,
+    ON_BUS,
+    ON_DISK,
+    ON_REDIS,
+    OURS,
+    PEERS,
+    PLAIN_REDIS_PY,
+    REDIS_PY,
+    S3FIFO,
+    UNTRACKED,
+)
 from bench.rounds import Contest
 
 #: What stands for the same work without a cache, and for the fastest of the other libraries.
@@ -100,6 +113,16 @@ def _on_disk(what: str, case: str, by_hand: str, **options: Any) -> Question:
     return Question(f"before a disk tier: {what}", Contest(case, (ON_DISK,), options), bare=by_hand)
 
 
+def _in_front(what: str, case: str, *, most: float | None = None, **options: Any) -> Question:
+    return Question(f"before Redis: {what}", Contest(case, (ON_REDIS, OURS), options), (Target(OURS, most=most),))
+
+
+def _beside(what: str, case: str, *, least: float | None = None, **options: Any) -> Question:
+    clients = (REDIS_PY, PLAIN_REDIS_PY)
+    targets = tuple(Target(client, least=least) for client in clients)
+    return Question(f"before Redis: {what}", Contest(case, (ON_REDIS, *clients), options), targets, bare="")
+
+
 def on(loop: str) -> str:
     """The loop, where it is not that of asyncio."""
     return "" if loop == "asyncio" else f", {loop}"
@@ -177,6 +200,30 @@ ON_DISKS = (
         bare="task",
     ),
     _on_disk("mutation of one key", "disk mutation", "transaction"),
+    _on_disk("100 records, stored and flushed", "disk save", "insert"),
+    _on_disk("100 records, by `load_from_backup`", "disk preload", "select"),
 )
 
 SHARED = (*(ON_BUSES if sys.platform == "linux" else ()), *ON_DISKS)
+
+#: Measured beside the client library, by the wall but where another clock is named.
+BESIDE_CLIENTS = (
+    _beside("100 reads of the tier at once", "remote read", least=5.0),
+    _beside("these reads, by the processor", "remote read", clock="processor"),
+    _beside("100 hits of the server at once", "remote hit", least=5.0),
+    _beside("these hits, by the processor", "remote hit", clock="processor"),
+    _beside("100 hits of 1 KB of bytes", "remote hit", least=5.0, value="kilobyte"),
+    _beside("100 hits of a batch loader", "remote hit", least=5.0, batch=True),
+    _beside("one hit of the server", "remote hit", at_once=1),
+    _beside("100 misses of both at once", "written behind", at_once=100, clock="wall"),
+    _beside("one miss of both", "written behind", clock="wall"),
+    _beside("mutation of one key", "mutation", clock="wall"),
+)
+
+IN_FRONT = (
+    _in_front("hit, one argument", "hit", most=1.6, shape="one argument", keep="lru"),
+    _in_front("hit, one argument, with a ttl", "hit", most=1.6, shape="one argument", keep="ttl"),
+)
+
+#: Nothing where there is no server to be begun.
+AT_A_SERVER = (*IN_FRONT, *BESIDE_CLIENTS) if redis_server.is_installed() else ()

@@ -43,8 +43,19 @@ SHARING = """\
 **Without it** is the same cache without the bus or the tier, in a process that takes turns with this one. **By hand**
 is what the standard library offers for one row of an SQLite file in the same journal mode, in `asyncio.to_thread`: it
 knows of no loads, tags or other processes. A load that is written behind also asks the tier first, and counts until it
-is written; a mutation tells the tier before its body and again after it, which makes two transactions. Threads count,
-waiting for the disk does not, and no other process changes anything meanwhile."""
+is written; a mutation tells the tier before its body and again after it, which makes two transactions. Records are
+stored below all caches, and beside them rows by one `executemany` in one transaction; `load_from_backup` brings them
+into memory, which also takes what they rest on, and one `SELECT` into a dict. Threads count, waiting for the disk does
+not, and no other process changes anything meanwhile."""
+
+REMOTE = """\
+Redis runs on another core than all that is measured, so the time here is that which passes, but where the processor is
+named; that of the caches without the server is that of the processor, as above. Beside **redis-py**, the client library
+that is also under the backend, with `hiredis` and without: one `GET` for each value, with a pool as it comes. The reads
+of the tier are compared with the bare commands; everything else with what one writes by hand, `GET`, MessagePack, and
+`SET` or `DEL`, which knows of no loads in progress, tags or other processes. Values are small dicts, 400 of them behind
+a memory for 100. A miss counts until the value is at the server. A mutation tells the server before its body and again
+after it; by hand it is deleted after it."""
 
 #: Where the soak leaves its plot.
 PLOT = TOP / "docs" / "soak.png"
@@ -80,12 +91,21 @@ def targets(lines: Sequence[Line], versions: Sequence[str]) -> str:
 
 def sharing(lines: Sequence[Line], outcomes: Outcomes, versions: Sequence[str]) -> str:
     """The section about what is shared with other processes, and what outlives them."""
+    return _beside(SHARING, "takes, and without it or by hand", lines, outcomes, versions)
+
+
+def remote(lines: Sequence[Line], outcomes: Outcomes, versions: Sequence[str]) -> str:
+    """The section about what is at a server that machines share."""
+    return _beside(REMOTE, "takes, and without it or with redis-py", lines, outcomes, versions)
+
+
+def _beside(text: str, what: str, lines: Sequence[Line], outcomes: Outcomes, versions: Sequence[str]) -> str:
     rows = [
         [question.what, *(_times(question, times, version) for version in versions)]
         for question, times in outcomes.items()
     ]
-    head = ["takes, and without it or by hand", *(f"Python {version}" for version in versions)]
-    parts = [SHARING, "", targets(lines, versions), *_verdict(lines), "", table(head, rows)]
+    head = [what, *(f"Python {version}" for version in versions)]
+    parts = [text, "", targets(lines, versions), *_verdict(lines), "", table(head, rows)]
     return "\n".join([*parts, "", *(_item(reason) for reason in missing(outcomes))]).rstrip()
 
 

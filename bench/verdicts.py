@@ -18,6 +18,8 @@ _BARE_NAMES = {
     "read": "x a read by hand",
     "reads": "x 100 reads by hand",
     "transaction": "x a transaction by hand",
+    "insert": "x `executemany` by hand",
+    "select": "x one `SELECT` by hand",
 }
 
 

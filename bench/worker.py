@@ -22,7 +22,7 @@ from bench.agents import ToolHit, Watching
 from bench.cases import Case
 from bench.contenders import CONTENDERS
 from bench.decorating import Decorate
-from bench.disk import DiskHit, DiskMutation
+from bench.disk import DiskHit, DiskMutation, DiskPreload, DiskSave
 from bench.growth import growth
 from bench.hits import Hit
 from bench.loads import Batch, Herd, Miss, WrittenBehind
@@ -30,6 +30,7 @@ from bench.memory import per_entry
 from bench.mutations import Mutation
 from bench.pauses import bare_pauses, given_back, pauses
 from bench.ratios import ratios
+from bench.remote import RemoteHit, RemoteRead
 
 CASES: dict[str, Callable[..., Case]] = {
     "hit": Hit,
@@ -40,6 +41,10 @@ CASES: dict[str, Callable[..., Case]] = {
     "mutation": Mutation,
     "disk hit": DiskHit,
     "disk mutation": DiskMutation,
+    "disk save": DiskSave,
+    "disk preload": DiskPreload,
+    "remote read": RemoteRead,
+    "remote hit": RemoteHit,
     "decorate": Decorate,
     "tool hit": ToolHit,
     "watching": Watching,
@@ -102,6 +107,12 @@ class Worker:
 
         return self._runner.run(run())
 
+    def end(self) -> None:
+        """Let go of what has to be let go of by itself."""
+        self._case = None
+        if self._contender.end is not None:
+            self._runner.run(_awaited(self._contender.end()))
+
     def _prepared(self) -> Case:
         if self._case is None:
             raise RuntimeError("there is no case: prepare one first")
@@ -133,6 +144,11 @@ def main() -> None:
             except Exception:  # noqa: BLE001 - the parent decides what becomes of it
                 answer = {"error": traceback.format_exc()}
             print(json.dumps(answer), file=answers, flush=True)
+        worker.end()
+
+
+async def _awaited(what: Awaitable[object]) -> None:
+    await what
 
 
 if __name__ == "__main__":

@@ -7,8 +7,20 @@ from typing import Any
 import pytest
 
 from agent_cache import AgentCache, AgentCacheSession
+from bench import timers
 from bench.agents import CALLS
-from bench.contenders import AGENTS, CONTENDERS, ON_BUS, ON_DISK, OURS, S3FIFO, UNTRACKED, Contender, imports_of
+from bench.contenders import (
+    AGENTS,
+    CONTENDERS,
+    ON_BUS,
+    ON_DISK,
+    ON_REDIS,
+    OURS,
+    S3FIFO,
+    UNTRACKED,
+    Contender,
+    imports_of,
+)
 from bench.disk import STORED, DiskHit
 from bench.hits import KEYS
 from bench.questions import HITS, LOADS, SHARED, TOOLS, Question
@@ -84,7 +96,8 @@ def test_what_a_library_does_not_have_is_said() -> None:
 
 def test_only_this_library_and_its_former_version_see_a_package_called_cache() -> None:
     seen = {name: imports_of(name) for name in CONTENDERS}
-    assert {name for name, what in seen.items() if what == "ours"} == {OURS, UNTRACKED, S3FIFO, ON_BUS, ON_DISK, AGENTS}
+    ours = {OURS, UNTRACKED, S3FIFO, ON_BUS, ON_DISK, ON_REDIS, AGENTS}
+    assert {name for name, what in seen.items() if what == "ours"} == ours
     assert [name for name, what in seen.items() if what == "former"] == ["async-cache 2.0.3"]
 
 
@@ -151,6 +164,34 @@ async def test_a_read_whose_value_is_still_in_memory_is_no_result() -> None:
 async def test_every_key_is_asked_for_once_before_any_is_again(at_once: int, turns: int) -> None:
     asked = DiskHit(CONTENDERS[ON_DISK](), at_once=at_once)._asked(turns)
     assert [key for turn in asked for key in (turn if at_once > 1 else [turn])] == list(STORED)
+
+
+async def test_a_turn_asks_for_what_the_one_before_has_not_left_in_memory() -> None:
+    hit = DiskHit(CONTENDERS[ON_DISK](), at_once=100)
+    assert [hit._asked(1), hit._asked(1)] == [[STORED[:100]], [STORED[100:200]]]
+
+
+async def test_records_that_are_not_kept_are_no_result() -> None:
+    async def keep(_: object) -> Any:
+        return lambda _: asyncio.sleep(0, [None])
+
+    with pytest.raises(ValueError, match="as it was written"):
+        await CASES["disk save"](Contender(keep=keep)).answers()
+
+
+async def test_a_preload_that_finds_less_than_all_is_no_result() -> None:
+    made = CONTENDERS[ON_DISK]()
+    assert made.lru is not None
+    decorate = made.lru(10)
+    with pytest.raises(ValueError, match="and 10 were"):
+        await CASES["disk preload"](Contender(lru=lambda _: decorate, settle=made.settle)).answers()
+
+
+@pytest.mark.parametrize("clock", timers.CLOCKS)
+async def test_a_timer_goes_by_the_clock_it_is_given(clock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([100, 107])
+    monkeypatch.setitem(timers.CLOCKS, clock, lambda: next(times))
+    assert await timers.fresh(timers.one_argument, clock)(_load, [1]) == 7
 
 
 async def test_what_is_written_behind_is_in_the_file_when_its_time_is_taken() -> None:

@@ -88,6 +88,18 @@ def test_what_is_shared_is_compared_with_the_same_without_it_in_a_section_of_its
     assert "3.00 µs, 1.50 µs" in section
 
 
+def test_what_is_at_a_server_is_compared_with_each_client() -> None:
+    contest = Contest("remote hit", ("ours", "one", "other"))
+    question = Question("hits", contest, (Target("one", least=5.0), Target("other", least=2.0)), bare="")
+    times = {"ours": Times(own=[10e3]), "one": Times(own=[40e3]), "other": Times(own=[30e3])}
+    outcomes = {question: {"3.11": Outcome(times, {})}}
+    section = report.remote(lines_of(question, outcomes[question]), outcomes, ["3.11"])
+    assert "| ≥ 5 times as fast as one   | 4.00 (4.00-4.00) **✗** |" in section
+    assert "| ≥ 2 times as fast as other | 3.00 (3.00-3.00) ✓" in section
+    assert "10.0 µs, 40.0 µs, 30.0 µs" in section
+    assert "1 of 2 targets are met." in section
+
+
 def test_what_is_shared_without_its_counterpart_says_why() -> None:
     question = Question("on a bus", Contest("hit", ("shared", OURS)), (Target(OURS, most=1.5),))
     outcomes = {question: {"3.11": Outcome({"shared": Times(own=[16.0])}, {OURS: "gives other answers"})}}
