@@ -26,7 +26,8 @@ Written by `make bench`. **Only ratios mean anything**, and only those within on
 ratios of two times that were taken next to each other, with its quartiles in brackets. Contenders are processes of
 their own that share one core and take turns, round by round; where chance decides how things lie in memory, each is
 started several times. Time is what the process spends on the processor, so that other work on the machine is in no
-figure. Nothing is compared before it has given the same answers as async-cache.
+figure; beside a server it is the time that passes. Nothing is compared before it has given the same answers as
+async-cache.
 
 - **Floor**: an `async def` around one look into a dict. No Python coroutine that finds something can take less.
 {peers}
@@ -49,13 +50,14 @@ into memory, which also takes what they rest on, and one `SELECT` into a dict. T
 not, and no other process changes anything meanwhile."""
 
 REMOTE = """\
-Redis runs on another core than all that is measured, so the time here is that which passes, but where the processor is
-named; that of the caches without the server is that of the processor, as above. Beside **redis-py**, the client library
-that is also under the backend, with `hiredis` and without: one `GET` for each value, with a pool as it comes. The reads
-of the tier are compared with the bare commands; everything else with what one writes by hand, `GET`, MessagePack, and
-`SET` or `DEL`, which knows of no loads in progress, tags or other processes. Values are small dicts, 400 of them behind
-a memory for 100. A miss counts until the value is at the server. A mutation tells the server before its body and again
-after it; by hand it is deleted after it."""
+Redis runs on another core than all that is measured, so the time here is that which passes; but that of hits in memory,
+and where the processor is named, which leaves the server out. **redis-py** is the client library that is under the
+backend too, with a pool as it comes, with `hiredis` and without. Reads of the tier are compared with its bare `GET`,
+one for each value, and nothing is decoded; all else with what one writes by hand: `GET`, MessagePack, and `SET` or
+`DEL`, which know of no loads in progress, tags or other processes. Of the values at the server, a quarter has room in
+memory, and none of those is asked for; they are small dicts where nothing else is said. A miss counts until its value
+is at the server. A mutation tells the server before its body and again after it; by hand the value is deleted after
+it."""
 
 #: Where the soak leaves its plot.
 PLOT = TOP / "docs" / "soak.png"
