@@ -118,7 +118,7 @@ def _in_front(what: str, case: str, *, most: float | None = None, **options: Any
 
 
 def _beside(what: str, case: str, *, least: float | None = None, **options: Any) -> Question:
-    clients = (REDIS_PY, PLAIN_REDIS_PY)
+    clients = (REDIS_PY,) if least is None else (REDIS_PY, PLAIN_REDIS_PY)  # a promise holds beside each of them
     targets = tuple(Target(client, least=least) for client in clients)
     return Question(f"before Redis: {what}", Contest(case, (ON_REDIS, *clients), options), targets, bare="")
 

@@ -52,12 +52,12 @@ not, and no other process changes anything meanwhile."""
 REMOTE = """\
 Redis runs on another core than all that is measured, so the time here is that which passes; but that of hits in memory,
 and where the processor is named, which leaves the server out. **redis-py** is the client library that is under the
-backend too, with a pool as it comes, with `hiredis` and without. Reads of the tier are compared with its bare `GET`,
-one for each value, and nothing is decoded; all else with what one writes by hand: `GET`, MessagePack, and `SET` or
-`DEL`, which know of no loads in progress, tags or other processes. Of the values at the server, a quarter has room in
-memory, and none of those is asked for; they are small dicts where nothing else is said. A miss counts until its value
-is at the server. A mutation tells the server before its body and again after it; by hand the value is deleted after
-it."""
+backend too, with a pool as it comes and with `hiredis`, and where something is promised also without. Reads of the tier
+are compared with its bare `GET`, one for each value, and nothing is decoded; all else with what one writes by hand:
+`GET`, MessagePack, and `SET` or `DEL`, which know of no loads in progress, tags or other processes. Of the values at
+the server, a quarter has room in memory, and none of those is asked for; they are small dicts where nothing else is
+said. A miss counts until its value is at the server. A mutation tells the server before its body and again after it; by
+hand the value is deleted after it."""
 
 #: Where the soak leaves its plot.
 PLOT = TOP / "docs" / "soak.png"
