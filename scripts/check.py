@@ -36,6 +36,9 @@ AT_ONCE = 2
 LIMIT = 3600.0  # seconds for one command; a test that hangs is ended much earlier
 COVERAGE = "build/coverage"
 FAST = ("tests/unit", "tests/spec", "tests/contract")
+UNTRACED = ("tiers", "agent_cache", "test_stateful.py")
+#: Each version on one event loop: this one not on asyncio's own.
+LOOPS = {"3.12": {"ASYNC_CACHE_LOOP": "uvloop"}}
 ADAPTERS = "src/agent_cache/integrations/[a-z]*.py"
 SUITE = (*FAST, "tests/docs", "tests/examples")
 
@@ -58,16 +61,11 @@ def known_checks(others: list[str]) -> list[Check]:
         # Without measurement, under which they take three times as long; what they reach, the suite reaches too.
         Check("races", (pytest("tests/races"),)),
         *(Check(f"env-{version}", (make(f".venv-{version}/.stamp"),)) for version in others),
-        # What the tiers do by themselves is done in threads and processes of theirs, whatever the loop.
-        Check(
-            "uvloop",
-            (pytest("tests/spec", "--ignore=tests/spec/tiers"),),
-            environment={"ASYNC_CACHE_LOOP": "uvloop"},
-        ),
-        # In debug mode each callback takes a traceback with it, and the search for examples has very many.
+        # In debug mode each callback takes a traceback with it, and the search for examples has very many. What the
+        # tiers do is done in threads and processes of theirs, and the tools of agents wait for nothing else.
         Check(
             "debug",
-            (pytest("tests/spec", "--ignore=tests/spec/tiers", "--ignore=tests/spec/test_stateful.py"),),
+            (pytest("tests/spec", *(f"--ignore=tests/spec/{part}" for part in UNTRACED)),),
             environment={"PYTHONASYNCIODEBUG": "1"},
         ),
         *(
@@ -75,6 +73,7 @@ def known_checks(others: list[str]) -> list[Check]:
                 f"python{version}",
                 (pytest(*FAST, python=f".venv-{version}/bin/python"),),
                 needs=(f"env-{version}",),
+                environment=LOOPS.get(version, {}),
             )
             for version in others
         ),
