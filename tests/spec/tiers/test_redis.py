@@ -261,6 +261,19 @@ async def test_scripts_that_the_server_has_forgotten_are_sent_again(server: Redi
     assert await backend.read([A]) == [Record(A, b"3")]
 
 
+async def test_nobody_goes_on_to_wait_for_a_load_elsewhere_who_was_cancelled(
+    server: RedisServer, here: Machine, there: Machine
+) -> None:
+    await here.backend.read([A])
+    waiting = asyncio.ensure_future(there.backend.read([A]))
+    await until(lambda: there.backend.metrics().waits)
+    waiting.cancel()
+    await until(lambda: not there.backend._engine.work().reads._tasks)
+    assert len(server.keys(f"*{there.backend.bus.name}*:f*")) == 1  # the load goes on
+    assert there.backend.metrics().leases == 0
+    here.backend.release([A])
+
+
 async def test_stamps_live_until_the_next_heartbeat_however_short_max_ttl_is(server: RedisServer) -> None:
     machine = await Machine(server.url, secrets.token_hex(8), max_ttl=1, max_staleness=60.0).begin()
     names = machine.backend._engine.work().link.buckets.names[0]

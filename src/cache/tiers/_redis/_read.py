@@ -20,6 +20,11 @@ class Read:
         #: Whether a lease was got for one of them.
         self.has_lease = False
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return self._waiter.is_there
+
     def distinct(self) -> Iterable[Address]:
         """The addresses, each once: who asks for one twice would wait for itself."""
         return self.addresses if self.left == len(self.addresses) else dict.fromkeys(self.addresses)

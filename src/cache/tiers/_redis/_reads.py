@@ -205,7 +205,7 @@ class Reads:
         for seat in seats:
             seat.slots = self._ledger.layout.grounds(seat.address, ())
         counted = False
-        while seats := [seat for seat in seats if not self._is_covered(seat)]:
+        while seats := [seat for seat in seats if seat.read.is_wanted and not self._is_covered(seat)]:
             # Before it is asked: what changes from here on may be in the value, or may not.
             moment = Moment(self._file, self._ledger.number)
             found, busy = await self._try(seats, moment)

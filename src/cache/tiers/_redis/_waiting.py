@@ -25,9 +25,16 @@ class Waiter(Protocol):
         """Take a result, or a `Failed`; must not raise, and not wait for anything."""
         ...
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody still waits; it need not be known at once that nobody does."""
+        ...
+
 
 class Seat:
     """Where a thread that has no event loop waits: once, for one result."""
+
+    is_there = True
 
     def __init__(self) -> None:
         self._given: SimpleQueue[Any] = SimpleQueue()
@@ -45,6 +52,8 @@ class Seat:
 
 class Then:
     """What is done with a result, in the thread of the engine."""
+
+    is_there = True
 
     def __init__(self, function: Callable[[Any], None]) -> None:
         self.give = function
@@ -101,6 +110,11 @@ class Away:
         self.loop = loop
         self._post = post
         self._unheard = unheard
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the future is waited for."""
+        return not self._future.cancelled()
 
     def give(self, result: Any) -> None:
         """Have it brought there."""
