@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cache import AsyncCache, BusError
+from cache import AsyncCache, BusError, RedisBackend
 from cache._tier import Address, Moment, Record
 from tests.redis_server import RedisServer, need_redis
 from tests.spec.steering import Table
@@ -314,6 +315,26 @@ async def test_to_close_is_bounded_while_the_server_is_held_up(server: RedisServ
     with pytest.raises(BusError, match="closed by its user"):
         await done(told)
     assert await reading == [None]
+
+
+async def test_what_was_asked_of_a_backend_that_nobody_has_any_more_is_done_all_the_same(
+    server: RedisServer, there: Machine
+) -> None:
+    await done(there.backend.assign(Record(A, b"before")))
+    backend = RedisBackend(server.url, prefix=there.backend.bus.name)
+    await backend.hear_all()
+    server.hold()
+    told = backend.invalidate([A])
+    engine = backend._engine
+    del backend
+    gc.collect()
+    assert engine.is_closed
+    await asyncio.sleep(0.05)  # if it gave up, it would do so now
+    server.let_go()
+    await done(told)
+    await there.hear()
+    assert isinstance((await there.backend.read([A]))[0], Moment)
+    there.backend.release([A])
 
 
 async def test_what_waits_for_a_value_is_answered_when_the_server_is_killed(

@@ -21,6 +21,7 @@ from cache.errors import BusError
 from cache.tiers._redis._change import Change
 from cache.tiers._redis._layout import BUCKETS, SLOTS, Layout
 from cache.tiers._redis._ledger import Ledger
+from cache.tiers._redis._line import PATIENCE
 from cache.tiers._redis._options import Options
 from cache.tiers._redis._read import Read
 from cache.tiers._redis._tally import Tally
@@ -53,7 +54,8 @@ class Engine:
         self._turns: set[asyncio.AbstractEventLoop] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._patience = 0.0
+        #: For how many seconds it goes on with what was asked for when it is to end.
+        self._patience = PATIENCE
         self._stopping: asyncio.Event | None = None
         self._post: Post | None = None
         self._work: Work | None = None
@@ -133,7 +135,7 @@ class Engine:
         return not thread.is_alive()
 
     def leave(self) -> None:
-        """End the thread, and do what was asked for up to now."""
+        """End the thread, and do what was asked for up to now, if that is possible in a few seconds."""
         self.is_closed = True
         loop, stopping = self._loop, self._stopping
         if loop is not None and stopping is not None:
