@@ -370,7 +370,7 @@ async def test_a_forked_process_begins_anew_and_leaves_the_parent_alone(here: Ma
     answer = await asyncio.to_thread(os.read, reader, 1000)
     os.close(reader)
     await asyncio.to_thread(os.waitpid, child, 0)
-    assert answer == b"old, not proven at first, invalidated"
+    assert answer == b"old, not proven at first, invalidated, counted from 0"
     await here.hear()
     await there.hear()
     assert here.backend.metrics().connections == 1
@@ -381,12 +381,13 @@ async def test_a_forked_process_begins_anew_and_leaves_the_parent_alone(here: Ma
 
 def _in_child(here: Machine, c: AsyncCache, covering: Covering) -> bytes:
     asyncio._set_running_loop(None)
-    was_proven = here.is_proven
+    was_proven, counts = here.is_proven, here.backend.metrics()
     found = c.get_blocking("k", lambda: "new")
     here.backend.end(covering)  # which the parent is to end
     here.backend.invalidate([Address("c", encode("k"))])
     here.backend.close()
-    return f"{found}, {'proven' if was_proven else 'not proven'} at first, invalidated".encode()
+    proven = "proven" if was_proven else "not proven"
+    return f"{found}, {proven} at first, invalidated, counted from {max(counts)}".encode()
 
 
 async def test_one_that_was_closed_tells_so_to_caches_and_to_mutations(server: RedisServer) -> None:

@@ -114,3 +114,17 @@ async def test_a_server_that_has_lost_everything_begins_another_incarnation(prim
     await there.hear()
     assert await there.backend.read([A]) == [Record(A, b"new")]
     assert await there.backend.aclose()
+
+
+async def test_a_server_that_was_another_meanwhile_is_known_by_the_next_heartbeat(one: RedisServer) -> None:
+    machine = await Machine(one.url, "test", max_staleness=60.0).begin()
+    backend = machine.backend
+    await done(backend.assign(Record(A, b"old")))
+    (marker,) = one.keys("*:i")
+    # As one finds it whose history went on elsewhere, though its connections, and all that it has, are still there.
+    one.ask("SETRANGE", marker, "16", "0" * 80)
+    await machine.hear()
+    await machine.hear()
+    assert backend.metrics().connections == 2
+    assert isinstance((await backend.read([A]))[0], Moment)
+    assert await backend.aclose()

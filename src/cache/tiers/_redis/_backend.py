@@ -292,7 +292,7 @@ class RedisBackend:
 
     def _separate(self) -> None:
         """In a forked process: what the parent has is left alone, and what is done here is done anew."""
-        self._tally.forget_locks()
+        self._tally = Tally()
         self._engine.separate()
         _of_parents.append(self._engine)
         self._begin_anew()

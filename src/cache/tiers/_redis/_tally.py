@@ -42,10 +42,6 @@ class Tally:
     def __init__(self) -> None:
         self._counts = dict.fromkeys(RedisMetrics._fields, 0)
         self._flushed = 0
-        self.forget_locks()
-
-    def forget_locks(self) -> None:
-        """Hold none, as the child of a process that was forked."""
         self._lock = threading.Lock()
 
     def add(self, **counts: int) -> None:
