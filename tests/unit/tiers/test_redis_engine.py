@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cache import BusError, RedisBackend
-from cache._tier import Address
+from cache._tier import Address, Moment, Record
 
 pytest.importorskip("redis")
 
@@ -111,3 +111,17 @@ async def test_a_thread_that_has_failed_is_not_said_to_be_closed_by_its_user(
     with pytest.raises(BusError, match="has failed"):
         await told
     assert "by the test" in caplog.text
+
+
+def test_a_loop_that_was_closed_before_the_end_of_its_turn_is_forgotten(backend: RedisBackend) -> None:
+    async def ask_and_stop(loop: asyncio.AbstractEventLoop) -> None:
+        loop.stop()
+        backend.write(Record(A, b"1"), Moment(1, 1))
+
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        loop.call_soon(loop.stop)
+        loop.create_task(ask_and_stop(loop))
+        loop.run_forever()
+        loop.close()
+    assert backend._engine._turns == {loop}

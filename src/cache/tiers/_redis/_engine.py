@@ -115,6 +115,9 @@ class Engine:
         if loop is None:
             self._wake()
         elif loop not in self._turns:
+            for other in [*self._turns]:
+                if other.is_closed():  # in that very turn, which never ends
+                    self._turns.discard(other)
             self._turns.add(loop)
             loop.call_soon(self._end_turn, loop)
         return True
