@@ -17,6 +17,7 @@ from cache import AsyncCache, BusError
 from cache._stable import encode
 from cache._tier import Address, Covering, Moment, Record
 from cache.testing import FakeClock
+from cache.tiers._redis._waiting import Seat
 from tests.redis_server import RedisServer, need_redis
 from tests.spec.steering import Loader, Table, start
 from tests.spec.tiers.redis_sides import Machine, done, until
@@ -259,6 +260,25 @@ async def test_scripts_that_the_server_has_forgotten_are_sent_again(server: Redi
     backend.release([A])
     await done(backend.assign(Record(A, b"3")))
     assert await backend.read([A]) == [Record(A, b"3")]
+
+
+async def test_a_thread_that_is_interrupted_while_it_waits_leaves_no_lease_behind(
+    server: RedisServer, here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = here.backend
+
+    def interrupt(_: Seat) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Seat, "take", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            backend.read_blocking([A])
+    await backend.read([B])
+    backend.release([B])
+    await until(lambda: not backend._engine.work().reads._tasks)
+    await backend.flush()
+    assert not server.keys(f"*{backend.bus.name}*:f*")
 
 
 async def test_nobody_goes_on_to_wait_for_a_load_elsewhere_who_was_cancelled(

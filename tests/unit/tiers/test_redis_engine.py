@@ -121,7 +121,8 @@ def test_a_loop_that_was_closed_before_the_end_of_its_turn_is_forgotten(backend:
     for _ in range(3):
         loop = asyncio.new_event_loop()
         loop.call_soon(loop.stop)
-        loop.create_task(ask_and_stop(loop))
+        task = loop.create_task(ask_and_stop(loop))
         loop.run_forever()
+        assert task.done()
         loop.close()
     assert backend._engine._turns == {loop}

@@ -25,10 +25,18 @@ def answer(
     return future
 
 
-def answer_blocking(engine: Engine, asked: Callable[[Waiter], Asked], otherwise: Any) -> Any:
+def answer_blocking(
+    engine: Engine, asked: Callable[[Waiter], Asked], otherwise: Any, unheard: Callable[[Any], object] | None = None
+) -> Any:
     """Ask, and wait for what is answered."""
-    seat = Seat()
-    return seat.take() if engine.ask(asked(seat)) else otherwise
+    seat = Seat(unheard)
+    if not engine.ask(asked(seat)):
+        return otherwise
+    try:
+        return seat.take()
+    except BaseException:  # an interrupt: it is raised again
+        seat.leave()
+        raise
 
 
 def change(

@@ -139,7 +139,7 @@ class RedisBackend:
             return []
         nothing = [None] * len(addresses)
         found: list[Record | Moment | None] = answer_blocking(
-            self._current(), lambda waiter: Read(addresses, waiter), nothing
+            self._current(), lambda waiter: Read(addresses, waiter), nothing, partial(self._give_back, addresses)
         )
         return found
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 logger = logging.getLogger("cache")
@@ -32,19 +33,29 @@ class Waiter(Protocol):
 
 
 class Seat:
-    """Where a thread that has no event loop waits: once, for one result."""
+    """Where a thread that has no event loop waits, for one result; ``unheard`` gets it if that was interrupted."""
 
-    is_there = True
-
-    def __init__(self) -> None:
+    def __init__(self, unheard: Callable[[Any], object] | None = None) -> None:
         self._given: SimpleQueue[Any] = SimpleQueue()
+        self._unheard = unheard
+        self.is_there = True
 
     def give(self, result: Any) -> None:
         self._given.put(result)
+        if not self.is_there:
+            self.leave()
 
-    def take(self, timeout: float | None = None) -> Any:
-        """The result, or what was raised; ``queue.Empty`` if it takes longer than ``timeout`` seconds."""
-        result = self._given.get(timeout=timeout)
+    def leave(self) -> None:
+        """Wait no longer. Of this and the result, the one that comes second knows of the other."""
+        self.is_there = False
+        with suppress(Empty):
+            result = self._given.get_nowait()
+            if self._unheard is not None:
+                self._unheard(result)
+
+    def take(self) -> Any:
+        """The result, or what was raised."""
+        result = self._given.get()
         if isinstance(result, Failed):
             raise result.error
         return result
