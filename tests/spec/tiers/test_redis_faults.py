@@ -231,8 +231,29 @@ async def test_a_read_that_is_under_way_when_the_server_is_held_up_goes_to_the_s
     assert await here.backend.read([A]) == [None]
     server.let_go()
     await is_back(here)
-    # A lease that was got after all was given back.
     assert isinstance((await here.backend.read([A]))[0], Moment)
+
+
+async def test_a_lease_that_is_got_after_nobody_waits_for_it_any_more_is_given_back(
+    server: RedisServer, here: Machine, there: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: Any = here.backend._engine.work().reads
+    ask = reads._ask
+
+    async def hold_and_ask(*asked: Any) -> Any:
+        server.hold()
+        return await ask(*asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reads, "_ask", hold_and_ask)
+        assert await here.backend.read([A]) == [None]
+    server.let_go()
+    await is_back(here)
+    await is_back(there)
+    await here.backend.flush()
+    assert isinstance((await there.backend.read([A]))[0], Moment)
+    assert there.backend.metrics().waits == 0
+    there.backend.release([A])
 
 
 async def test_a_mutation_whose_process_is_not_heard_of_any_more_lapses(make: Make, there: Machine) -> None:

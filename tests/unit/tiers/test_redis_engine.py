@@ -118,11 +118,11 @@ def test_a_loop_that_was_closed_before_the_end_of_its_turn_is_forgotten(backend:
         loop.stop()
         backend.write(Record(A, b"1"), Moment(1, 1))
 
-    for _ in range(3):
-        loop = asyncio.new_event_loop()
+    loops = [asyncio.new_event_loop() for _ in range(3)]
+    for loop in loops:
         loop.call_soon(loop.stop)
         task = loop.create_task(ask_and_stop(loop))
         loop.run_forever()
         assert task.done()
         loop.close()
-    assert backend._engine._turns == {loop}
+    assert backend._engine._turns == {loops[-1]}
