@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from cache._tier import Address, Moment, Record
+from cache.tiers._redis._line import Line, LineLost
+from cache.tiers._redis._tally import Tally
 from tests.redis_server import RedisServer, need_redis
 from tests.spec.tiers.redis_sides import Machine, done, until
 
@@ -128,3 +130,12 @@ async def test_a_server_that_was_another_meanwhile_is_known_by_the_next_heartbea
     assert backend.metrics().connections == 2
     assert isinstance((await backend.read([A]))[0], Moment)
     assert await backend.aclose()
+
+
+async def test_a_line_whose_two_connections_lead_to_two_servers_does_not_open(
+    one: RedisServer, other: RedisServer
+) -> None:
+    ports = iter([one.port, other.port])
+    line = Line(lambda: Connection(port=next(ports)), lambda _, __: None, lambda _, __: None, Tally())
+    with pytest.raises(LineLost, match="two connections led to two servers"):
+        await line.open()
