@@ -283,6 +283,21 @@ async def test_a_mutation_that_takes_longer_than_its_lease_goes_on_to_cover(make
     assert not there.backend.bus.is_changing(slots)
 
 
+async def test_a_mutation_whose_end_could_not_be_told_is_over_for_others_as_soon_as_it_can_be(
+    make: Make, there: Machine
+) -> None:
+    here = await make(lease=3600.0)
+    covering = await here.covering(A)
+    slots = here.backend._engine.layout.changed([A])
+    async with here.is_cut_off():
+        with pytest.raises(BusError):
+            await done(here.backend.end(covering))
+    await until(lambda: here.is_proven)
+    await there.hear()
+    assert there.is_proven
+    assert not there.backend.bus.is_changing(slots)
+
+
 async def test_a_mutation_goes_on_to_cover_though_the_server_has_forgotten_how_it_is_renewed(
     server: RedisServer, make: Make, there: Machine
 ) -> None:
