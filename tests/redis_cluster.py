@@ -31,13 +31,22 @@ class RedisCluster:
         """A client of the kind that a backend is made with."""
         return Client(host="127.0.0.1", port=self.servers[0].port, **options)
 
+    def place(self) -> Any:
+        """What a backend is told of it."""
+        return self.client()
+
     def make(self) -> str:
-        """What makes one in any process."""
+        """What makes that in any process."""
         return f"__import__('redis.asyncio').asyncio.RedisCluster(host='127.0.0.1', port={self.servers[0].port})"
 
     def keys(self) -> list[bytes]:
         """All that there are."""
         return [key for server in self.servers for key in server.keys()]  # noqa: SIM118 - a server is no mapping
+
+    def empty(self) -> None:
+        """Let all of them forget everything."""
+        for server in self.servers:
+            server.ask("FLUSHALL")
 
     def of(self, key: bytes) -> RedisServer:
         """The primary that has a key, if none was moved."""

@@ -21,7 +21,8 @@ PATIENCE = 30.0
 class RedisServer:
     """One server, which keeps nothing on the disk unless it is told to."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, program: str = "redis-server") -> None:
+        self.program = program
         self.folder = tempfile.mkdtemp(prefix="redis-")
         self.port = free_port()
         self._options = options
@@ -32,9 +33,21 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def place(self) -> str:
+        """What a backend is told of it."""
+        return self.url
+
+    def make(self) -> str:
+        """What makes that in any process."""
+        return repr(self.url)
+
+    def empty(self) -> None:
+        """Let it forget everything."""
+        self.ask("FLUSHALL")
+
     def start(self) -> None:
         """Begin, with what was saved if anything was."""
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", ""]
+        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", ""]
         self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)  # noqa: S603 - as written
         deadline = time.monotonic() + PATIENCE
         while True:

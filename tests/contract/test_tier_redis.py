@@ -7,6 +7,7 @@ import pytest
 
 from cache.testing import FakeClock
 from tests.contract.tier import TierContract, View
+from tests.redis_cluster import RedisCluster
 from tests.redis_server import RedisServer, need_redis
 
 need_redis()
@@ -14,9 +15,9 @@ need_redis()
 from cache import RedisBackend  # noqa: E402 - it needs what was just looked for
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    server = RedisServer()
+@pytest.fixture(scope="module", params=[RedisServer, RedisCluster], ids=["server", "cluster"])
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer | RedisCluster]:
+    server: RedisServer | RedisCluster = request.param()
     yield server
     server.end()
 
@@ -27,12 +28,13 @@ class TestRedisBackend(TierContract):
         return FakeClock(1_000_000.0)
 
     @pytest.fixture
-    def view(self, server: RedisServer, clock: FakeClock) -> Iterator[View]:
+    def view(self, server: RedisServer | RedisCluster, clock: FakeClock) -> Iterator[View]:
         made: list[RedisBackend] = []
         prefix = secrets.token_hex(8)
+        server.empty()
 
         def view() -> RedisBackend:
-            made.append(RedisBackend(server.url, prefix=prefix, clock=clock))
+            made.append(RedisBackend(server.place(), prefix=prefix, clock=clock))
             return made[-1]
 
         yield view
