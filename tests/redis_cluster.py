@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
-
-from redis.asyncio import RedisCluster as Client
-from redis.crc import key_slot
 
 from tests.redis_server import PATIENCE, RedisServer, free_port
 
+PRIMARIES = 3
 SLOTS = 16_384
 
 
 class RedisCluster:
-    """The primaries, in the order of their slots."""
+    """Servers that have found each other; ``primaries`` are those that had slots when it began."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, program: str = "redis-server") -> None:
+        self._program = program
         self._bus_ports: dict[RedisServer, int] = {}
-        self.servers = [self._server() for _ in range(3)]
-        first = 0
-        for number, server in enumerate(self.servers, 1):
-            last = SLOTS * number // 3 - 1
-            server.ask("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
-            first = last + 1
-            self._meet(server)
+        #: All of them, with the replicas.
+        self.servers: list[RedisServer] = []
+        #: Who has each slot.
+        self._owners: list[RedisServer] = []
+        try:
+            self._begin()
+        except BaseException:  # whatever it is, nothing is left behind
+            self.end()
+            raise
+
+    def _begin(self) -> None:
+        for number in range(1, PRIMARIES + 1):
+            server, first = self._join(), len(self._owners)
+            self._owners += [server] * (SLOTS * number // PRIMARIES - first)
+            server.ask("CLUSTER", "ADDSLOTSRANGE", str(first), str(len(self._owners) - 1))
+        self.primaries = tuple(self.servers)
         self.settle()
 
     def client(self, **options: Any) -> Any:
         """A client of the kind that a backend is made with."""
+        from redis.asyncio import RedisCluster as Client  # noqa: PLC0415 - it is an extra
+
         return Client(host="127.0.0.1", port=self.servers[0].port, **options)
 
     def place(self) -> Any:
@@ -39,65 +50,85 @@ class RedisCluster:
         """What makes that in any process."""
         return f"__import__('redis.asyncio').asyncio.RedisCluster(host='127.0.0.1', port={self.servers[0].port})"
 
-    def keys(self) -> list[bytes]:
-        """All that there are."""
-        return [key for server in self.servers for key in server.keys()]  # noqa: SIM118 - a server is no mapping
-
     def empty(self) -> None:
         """Let all of them forget everything."""
         for server in self.servers:
             server.ask("FLUSHALL")
 
     def of(self, key: bytes) -> RedisServer:
-        """The primary that has a key, if none was moved."""
-        return self.servers[key_slot(key) * 3 // SLOTS]
+        """The primary that has a key."""
+        return self._owners[slot_of(key)]
 
     def add_replica(self, server: RedisServer) -> RedisServer:
         """A new replica of this primary, which has all that it has."""
-        replica = self._server()
-        self._meet(replica)
-        until(lambda: server.ask("CLUSTER", "MYID") in replica.ask("CLUSTER", "NODES"))
-        replica.ask("CLUSTER", "REPLICATE", server.ask("CLUSTER", "MYID"))
+        replica, name = self._join(), server.ask("CLUSTER", "MYID")
+        until(lambda: name in replica.ask("CLUSTER", "NODES"))
+        until(lambda: replica.ask("CLUSTER", "REPLICATE", name.decode()) == b"OK")
         until(lambda: b"master_link_status:up" in replica.ask("INFO", "replication"))
-        self.servers.append(replica)
         return replica
 
     def move(self, key: bytes, to: RedisServer) -> None:
         """Give the slot of a key, and all that is in it, to another primary."""
-        slot, before = str(key_slot(key)), self.of(key)
-        to.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", before.ask("CLUSTER", "MYID"))
-        before.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", to.ask("CLUSTER", "MYID"))
-        for each in before.keys("{*"):
-            if key_slot(each) == int(slot):
-                before.ask("MIGRATE", "127.0.0.1", str(to.port), each, "0", "5000")
+        slot, before = slot_of(key), self.of(key)
+        name = to.ask("CLUSTER", "MYID")
+        to.ask("CLUSTER", "SETSLOT", str(slot), "IMPORTING", before.ask("CLUSTER", "MYID"))
+        before.ask("CLUSTER", "SETSLOT", str(slot), "MIGRATING", name)
+        while int(before.ask("CLUSTER", "COUNTKEYSINSLOT", str(slot))):  # others may make more meanwhile
+            for each in before.keys():
+                if slot_of(each) == slot:
+                    before.ask("MIGRATE", "127.0.0.1", str(to.port), each, "0", "5000")
         for server in (to, before):
-            server.ask("CLUSTER", "SETSLOT", slot, "NODE", to.ask("CLUSTER", "MYID"))
+            server.ask("CLUSTER", "SETSLOT", str(slot), "NODE", name)
+        self._owners[slot] = to
+
+    def fail_over(self, replica: RedisServer, of: RedisServer) -> None:
+        """A planned failover, after which both go on: nothing is lost."""
+        until(lambda: replica.ask("CLUSTER", "FAILOVER") and is_primary(replica), pause=0.5)  # it may lose an election
+        self.promoted(replica, of)
+
+    def promoted(self, replica: RedisServer, of: RedisServer) -> None:
+        """Wait until it has taken the place of this primary."""
+        until(lambda: is_primary(replica))
+        self._owners = [replica if each is of else each for each in self._owners]
 
     def settle(self) -> None:
         """Wait until all of them agree."""
         until(lambda: all(b"cluster_state:ok" in server.ask("CLUSTER", "INFO") for server in self.servers))
-        until(lambda: all(server.ask("CLUSTER", "NODES").count(b"connected") >= 3 for server in self.servers))
+        until(lambda: all(self._is_connected(server) for server in self.servers))
 
     def end(self) -> None:
         for server in self.servers:
             server.let_go()
             server.end()
 
-    def _server(self) -> RedisServer:
+    def _is_connected(self, server: RedisServer) -> bool:
+        lines = server.ask("CLUSTER", "NODES").splitlines()
+        return len(lines) == len(self.servers) and all(b" connected" in line for line in lines)
+
+    def _join(self) -> RedisServer:
         port = free_port()
         options = ("--cluster-enabled", "yes", "--cluster-port", str(port), "--cluster-node-timeout", "1000")
-        server = RedisServer(*options, "--repl-diskless-sync-delay", "0")
+        server = RedisServer(*options, "--repl-diskless-sync-delay", "0", program=self._program)
         self._bus_ports[server] = port
-        return server
-
-    def _meet(self, server: RedisServer) -> None:
+        self.servers.append(server)
         first = self.servers[0]
         if server is not first:
             server.ask("CLUSTER", "MEET", "127.0.0.1", str(first.port), str(self._bus_ports[first]))
+        return server
 
 
-def until(true: Any) -> None:
+def slot_of(key: bytes) -> int:
+    from redis.crc import key_slot  # noqa: PLC0415 - it is an extra
+
+    return key_slot(key)
+
+
+def is_primary(server: RedisServer) -> bool:
+    return b"role:master" in server.ask("INFO", "replication")
+
+
+def until(true: Callable[[], object], pause: float = 0.02) -> None:
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, "the cluster does not agree"
-        time.sleep(0.05)
+        time.sleep(pause)

