@@ -30,7 +30,10 @@ class RedisCluster:
 
     def _begin(self) -> None:
         for number in range(1, PRIMARIES + 1):
-            server, first = self._join(), len(self._owners)
+            server, first = self._server(), len(self._owners)
+            # No two of the same, over which they would have to agree before they can elect anybody.
+            server.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number))
+            self._meet(server)
             self._owners += [server] * (SLOTS * number // PRIMARIES - first)
             server.ask("CLUSTER", "ADDSLOTSRANGE", str(first), str(len(self._owners) - 1))
         self.primaries = tuple(self.servers)
@@ -61,10 +64,12 @@ class RedisCluster:
 
     def add_replica(self, server: RedisServer) -> RedisServer:
         """A new replica of this primary, which has all that it has."""
-        replica, name = self._join(), server.ask("CLUSTER", "MYID")
+        replica, name = self._server(), server.ask("CLUSTER", "MYID")
+        self._meet(replica)
         until(lambda: name in replica.ask("CLUSTER", "NODES"))
         until(lambda: replica.ask("CLUSTER", "REPLICATE", name.decode()) == b"OK")
         until(lambda: b"master_link_status:up" in replica.ask("INFO", "replication"))
+        self.settle()  # those who do not know of it would not elect it
         return replica
 
     def move(self, key: bytes, to: RedisServer) -> None:
@@ -74,7 +79,7 @@ class RedisCluster:
         to.ask("CLUSTER", "SETSLOT", str(slot), "IMPORTING", before.ask("CLUSTER", "MYID"))
         before.ask("CLUSTER", "SETSLOT", str(slot), "MIGRATING", name)
         while int(before.ask("CLUSTER", "COUNTKEYSINSLOT", str(slot))):  # others may make more meanwhile
-            for each in before.keys():
+            for each in before.keys("*"):
                 if slot_of(each) == slot:
                     before.ask("MIGRATE", "127.0.0.1", str(to.port), each, "0", "5000")
         for server in (to, before):
@@ -105,16 +110,18 @@ class RedisCluster:
         lines = server.ask("CLUSTER", "NODES").splitlines()
         return len(lines) == len(self.servers) and all(b" connected" in line for line in lines)
 
-    def _join(self) -> RedisServer:
+    def _server(self) -> RedisServer:
         port = free_port()
         options = ("--cluster-enabled", "yes", "--cluster-port", str(port), "--cluster-node-timeout", "1000")
         server = RedisServer(*options, "--repl-diskless-sync-delay", "0", program=self._program)
         self._bus_ports[server] = port
         self.servers.append(server)
+        return server
+
+    def _meet(self, server: RedisServer) -> None:
         first = self.servers[0]
         if server is not first:
             server.ask("CLUSTER", "MEET", "127.0.0.1", str(first.port), str(self._bus_ports[first]))
-        return server
 
 
 def slot_of(key: bytes) -> int:

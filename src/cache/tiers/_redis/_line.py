@@ -72,6 +72,8 @@ class Line:
         self._has_packed = asyncio.Event()
         #: Those that work on it.
         self._tasks: list[asyncio.Task[None]] = []
+        #: Whether the server is one of a cluster; known when it is open.
+        self.is_of_cluster = False
         self._is_over = False
         self._waits_since = self._last_heard = monotonic()
 
@@ -89,7 +91,9 @@ class Line:
                 if hasattr(connection._parser, "set_pubsub_push_handler"):  # which by default writes it into the log
                     connection._parser.set_pubsub_push_handler(_pass)
             self._start(self._send(), self._receive())
-            run = _run_of(await self.ask("INFO", "server"))
+            info = await self.ask("INFO", "server")
+            self.is_of_cluster = b"_mode:cluster" in bytes(info)  # Redis and Valkey call it by two names
+            run = _run_of(info)
             await self._ear.send_command("INFO", "server", check_health=False)
             _check_same(run, _run_of(await self._ear.read_response(disable_decoding=True)))
             for script in _scripts.ALL:

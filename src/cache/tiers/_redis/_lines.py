@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from cache.tiers._redis._line import Line
+from cache.tiers._redis._line import Line, LineLost
 from cache.tiers._redis._tally import Tally
 
 
@@ -61,6 +61,11 @@ class Lines:
             self._lines[line] = buckets
             self._of |= dict.fromkeys(buckets, line)
             await line.open()
+            if line.is_of_cluster and not self._servers.is_cluster:
+                raise LineLost(
+                    "it is one server of a cluster, and has a part of the keys: pass a client of the whole, such as "
+                    "redis.asyncio.RedisCluster(host=..., port=...)"
+                )
 
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines)
