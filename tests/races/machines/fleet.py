@@ -1,83 +1,34 @@
-"""Keeps several machines alive on one server, and does to them, to it and to the wires what happens to them."""
+"""Machines that share one server: what may happen to it, and to the wires that lead there."""
 
 from __future__ import annotations
 
-import json
-import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, Final
 
-from tests.races.machines import verdict, worker
+from tests.races.machines.crew import BOUND, Crew
 from tests.races.machines.proxy import DIRECTIONS, TOLD, Switchboard
-from tests.races.processes.driver import Run
 from tests.redis_server import RedisServer
 
-#: Seconds for which others may be late, and for which a mutation covers what it changes if its process dies. Nothing
-#: that happens keeps a machine from renewing that for so long: if it then died, what it has changed would be served.
-BOUND: Final = 1.0
-LEASE: Final = 6.0
 WIRES: Final = 4
 
 
-class Fleet(Run):
-    """A number of machines for some seconds. Whoever dies is replaced, and leads to the server over the next wire."""
+class Fleet(Crew):
+    """Whoever dies is replaced, and leads to the server over the next wire."""
 
-    def __init__(self, folder: Path, *, troubles: tuple[str, ...], **options: Any) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self.server = RedisServer()
         self._standby: RedisServer | None = None
         self._board = Switchboard()
         self.wires = [self._board.wire(self.server.port) for _ in range(WIRES)]
-        self._troubles: list[Callable[[], None]] = [getattr(self, trouble) for trouble in troubles]
         super().__init__(folder, **options)
 
-    def command(self, number: int) -> list[str]:
-        server = {
-            "host": "127.0.0.1",
-            "port": self.wires[number % WIRES].port,
-            "prefix": "shop",
-            "max_staleness": BOUND,
-            "lease": LEASE,
-        }
-        told = {
-            "folder": str(self.folder),
-            "number": number,
-            "seed": self.seed,
-            "suicides": self.suicides,
-            "switch": self.switch,
-            "server": server,
-        }
-        return [worker.__name__, json.dumps(told)]
+    def place(self, number: int) -> dict[str, Any]:
+        return {"host": "127.0.0.1", "port": self.wires[number % WIRES].port}
 
-    def fault(self) -> None:
-        trouble = self.chance.choice(self._troubles)
-        self.faults[trouble.__name__.replace("_", " ")] += 1
-        trouble()
-        self.wait(BOUND)  # for a while all is well, so that something is served that may become stale
-
-    def wait(self, longest: float) -> None:
-        self.woken.wait(self.chance.random() * longest)
-
-    # -- what happens to machines --------------------------------------------------------------------------------------
-
-    def _victim(self) -> Any:
-        with self._lock:
-            return self.chance.choice(self._alive).process if self._alive else None
-
-    def kill_a_machine(self) -> None:
-        if (victim := self._victim()) is not None:
-            victim.kill()
-
-    def stop_a_machine(self) -> None:
-        if (victim := self._victim()) is not None:
-            victim.send_signal(signal.SIGSTOP)
-            self.wait(1.6 * BOUND)
-            victim.send_signal(signal.SIGCONT)
-
-    # -- to wires ------------------------------------------------------------------------------------------------------
+    # -- what happens to wires -----------------------------------------------------------------------------------------
 
     def hold_a_wire(self) -> None:
         """One direction is silent for a while, and what was held arrives, or is lost."""
@@ -176,6 +127,3 @@ class Fleet(Run):
             for server in (self.server, self._standby):
                 if server is not None:
                     server.end()
-
-    def judged(self) -> verdict.Verdict:
-        return verdict.judge(verdict.by_process(self.folder), verdict.commits(self.source), BOUND)

@@ -7,12 +7,12 @@ load and its writing, are switched off in the model alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Final
 from unittest.mock import patch
 
 from cache._tier import Address
-from cache.tiers._redis import _line, _link
+from cache.tiers._redis import _buckets, _link, _scripts
 from cache.tiers._redis._layout import Layout
 from cache.tiers._redis._ledger import Ledger, Stamps
 
@@ -51,7 +51,11 @@ def stamps_are_not_compared_after_a_loss() -> AbstractContextManager[Any]:
 
 
 def a_restarted_server_goes_by_its_name() -> AbstractContextManager[Any]:
-    return patch.multiple(_line, _life_of=lambda info: "always", _check_same=lambda one, other: None)
+    both = ExitStack()
+    for module, name in ((_buckets, "INCARNATION"), (_link, "HEARTBEAT")):
+        nameless = getattr(module, name).text.replace(_scripts._WHO, "\nlocal who = 'always'\n")
+        both.enter_context(patch.object(module, name, _scripts.Script(nameless)))
+    return both
 
 
 def a_heartbeat_is_proof_when_it_is_sent() -> AbstractContextManager[Any]:

@@ -4,14 +4,16 @@ than is said."""
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.races.machines.fleet import BOUND, Fleet
+from tests.races.machines.crew import BOUND, Crew
+from tests.races.machines.fleet import Fleet
+from tests.races.machines.scattered import Scattered
 from tests.races.machines.verdict import Commit, Verdict, judge
 from tests.races.processes.ledger import DEATH, LAST, MUTATION, READ, Record
 from tests.races.processes.shop import ROWS
@@ -26,12 +28,23 @@ OF_MACHINES = ("kill_a_machine", "stop_a_machine")
 OF_WIRES = ("hold_a_wire", "hold_what_is_told", "miss_what_is_told", "delay_a_wire", "cut_a_wire", "end_subscriptions")
 OF_THE_SERVER = ("stop_the_server",)
 #: A mutator that dies when the server has lost what it was told is the one thing that is not covered: nobody dies.
+OF_A_CLUSTER = ("stop_a_primary", "move_a_slot", "end_connections")
 OF_ITS_LIFE = ("evict", "restart_empty", "restart_from_a_snapshot", "fail_over")
+OF_THEIR_LIVES = ("evict", "kill_a_primary", "fail_over")
+
+
+class Trouble(NamedTuple):
+    """To whom what happens, and how many mutations kill their machine before their end; and whether only with --deep."""
+
+    kind: Callable[..., Crew]
+    troubles: tuple[str, ...]
+    suicides: float = 0.0
+    is_deep: bool = False
 
 
 @contextmanager
-def running(folder: Path, **options: Any) -> Iterator[Fleet]:
-    fleet = Fleet(folder, **options)
+def running(folder: Path, kind: Callable[..., Crew] = Fleet, **options: Any) -> Iterator[Crew]:
+    fleet = kind(folder, **options)
     try:
         yield fleet
     finally:
@@ -45,15 +58,22 @@ def is_enough(verdict: Verdict) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("troubles", "suicides"),
-    [((*OF_MACHINES, *OF_WIRES, *OF_THE_SERVER), 0.03), ((*OF_ITS_LIFE, "stop_a_machine", "hold_a_wire"), 0.0)],
-    ids=["machines die", "the server dies"],
+    "of",
+    [
+        Trouble(Fleet, (*OF_MACHINES, *OF_WIRES, *OF_THE_SERVER), 0.03),
+        Trouble(Fleet, (*OF_ITS_LIFE, "stop_a_machine", "hold_a_wire")),
+        Trouble(Scattered, (*OF_MACHINES, *OF_A_CLUSTER), 0.03, is_deep=True),
+        Trouble(Scattered, (*OF_A_CLUSTER, *OF_THEIR_LIVES, "stop_a_machine")),
+    ],
+    ids=["machines die", "the server dies", "machines of a cluster die", "servers of a cluster die"],
 )
 def test_no_read_is_later_than_the_bound_and_nothing_is_stuck(
-    tmp_path: Path, troubles: tuple[str, ...], suicides: float, deep: bool, report: list[str]
+    tmp_path: Path, of: Trouble, deep: bool, report: list[str]
 ) -> None:
+    if of.is_deep and not deep:
+        pytest.skip("tried with --deep")
     seed = random.randrange(2**32) if deep else 1
-    with running(tmp_path, troubles=troubles, seed=seed, suicides=suicides) as fleet:
+    with running(tmp_path, of.kind, troubles=of.troubles, seed=seed, suicides=of.suicides) as fleet:
         fleet.work(90 if deep else 6, enough=lambda _: is_enough(fleet.judged()))
         fleet.finish()
         verdict = fleet.judged()

@@ -15,6 +15,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+
 from cache import RedisBackend
 from cache.errors import CacheError
 from tests.races.machines.switches import switched
@@ -101,6 +103,8 @@ class Worker:
 
 
 async def work(folder: str, number: int, seed: int, suicides: float, server: dict[str, Any]) -> None:
+    if ports := server.pop("cluster", ()):
+        server["client"] = RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", port) for port in ports])
     async with RedisBackend(**server) as backend:
         await Worker(Path(folder), number, seed, suicides, backend).run()
 
