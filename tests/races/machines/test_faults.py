@@ -34,7 +34,7 @@ OF_THEIR_LIVES = ("evict", "kill_a_primary", "fail_over")
 
 
 class Trouble(NamedTuple):
-    """To whom what happens, and how many mutations kill their machine before their end; and whether only with --deep."""
+    """To whom what happens, and how many mutations kill their machine before their end; whether only with --deep."""
 
     kind: Callable[..., Crew]
     troubles: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -245,6 +246,26 @@ async def test_with_one_server_that_is_silent_nothing_in_memory_is_served_and_no
     assert await read(caches[0], table) == [1] * len(KEYS)
     silent.let_go()
     await are_back(here)
+
+
+async def test_who_waits_for_a_value_while_the_servers_are_connected_to_is_answered(
+    cluster: RedisCluster, here: Machine, there: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    addresses = [Address("users", key.encode()) for key in KEYS]
+    await here.backend.read(addresses)
+    waiting = asyncio.ensure_future(there.backend.read(addresses))
+    await until(lambda: there.backend.metrics().waits)
+    for server in cluster.primaries:
+        server.hold()
+    engine = there.backend._engine
+    assert engine._loop is not None
+    engine._loop.call_soon_threadsafe(engine.work().link.give_up, "the test has cut it off")
+    assert await waiting == [None] * len(KEYS)
+    for server in cluster.primaries:
+        server.let_go()
+    await are_back(here, there)
+    gc.collect()
+    assert not caplog.records  # of a task that has failed, and nobody has asked
 
 
 async def test_what_one_server_has_dropped_takes_with_it_what_rests_on_that(

@@ -204,7 +204,8 @@ class Engine:
             running.cancel()
             work.close(self.error())
             self._refuse_all()
-            await asyncio.sleep(0)  # the connections are closed in the next turn
+            for _ in range(5):
+                await asyncio.sleep(0)  # connections are closed in the next turns, with TLS in several
             self._post.send()
 
     def flush(self) -> Coroutine[Any, Any, int]:

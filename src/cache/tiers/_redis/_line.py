@@ -100,11 +100,14 @@ class Line:
                 await self.ask("SCRIPT", "LOAD", script.text)
         except BaseException as error:  # an end in the middle of it, too: it is raised again
             self._end(error if isinstance(error, Exception) else LineLost("it was given up"), tell=False)
+            self._close()  # it may have been over already, and has connected since
             raise
 
     async def subscribe(self, channels: Sequence[bytes], command: str = "SUBSCRIBE") -> None:
         """Hear what is told in these channels from now on: each of them has been confirmed when this returns."""
         ear = self._ear
+        if self._is_over:  # else the library would connect again, and nobody would end that
+            raise LineLost("it is over")
         # Each by itself: of those of a cluster no two need be in one hash slot.
         await ear.send_packed_command(
             [part for channel in channels for part in ear.pack_command(command, channel)], check_health=False
@@ -235,10 +238,7 @@ class Line:
         if self._is_over:
             return
         self._is_over = True
-        for connection in (self._data, self._ear):
-            if connection is not None:
-                with suppress(Exception):  # it is over, whatever the library says of it
-                    connection._close()
+        self._close()
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -249,6 +249,12 @@ class Line:
                 future.exception()  # who asked for it may be gone
         if tell:
             self._lost(self, error)
+
+    def _close(self) -> None:
+        for connection in (self._data, self._ear):
+            if connection is not None:
+                with suppress(Exception):  # it is over, whatever the library says of it
+                    connection._close()
 
 
 def _check_same(one: str, other: str) -> None:

@@ -61,6 +61,9 @@ class Lines:
             self._lines[line] = buckets
             self._of |= dict.fromkeys(buckets, line)
             await line.open()
+            if self._is_over:  # another was lost meanwhile
+                line.give_up(LineLost("it is over"))
+                raise LineLost("a line was lost while the others were opened")
             if line.is_of_cluster and not self._servers.is_cluster:
                 raise LineLost(
                     "it is one server of a cluster, and has a part of the keys: pass a client of the whole, such as "
@@ -71,8 +74,16 @@ class Lines:
         return iter(self._lines)
 
     def of(self, bucket: int) -> Line:
-        """The one to the server of a bucket."""
-        return self._of[bucket]
+        """The one to the server of a bucket.
+
+        Raises:
+            LineLost: there is none yet.
+
+        """
+        line = self._of.get(bucket)
+        if line is None:
+            raise LineLost("the servers are being connected to")
+        return line
 
     def buckets(self, line: Line) -> list[int]:
         """Those at whose server this one ends."""
