@@ -22,9 +22,12 @@ PATIENCE = 30.0
 class RedisServer:
     """One server, which keeps nothing on the disk unless it is told to."""
 
-    def __init__(self, *options: str, program: str = "redis-server") -> None:
+    def __init__(self, *options: str, program: str = "redis-server", config: str | None = None) -> None:
         self.program = program
         self.folder = tempfile.mkdtemp(prefix="redis-")
+        #: A file that it may change.
+        self._config = Path(self.folder) / "server.conf"
+        self._config.write_text(config or "")
         self.port = free_port()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,7 +51,8 @@ class RedisServer:
 
     def start(self) -> None:
         """Begin, with what was saved if anything was."""
-        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", ""]
+        command = [self.program, str(self._config), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--dir", self.folder, "--save", ""]
         self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)  # noqa: S603 - as written
         deadline = time.monotonic() + PATIENCE
         while True:
