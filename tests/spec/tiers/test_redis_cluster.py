@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -229,6 +230,23 @@ async def test_the_options_of_a_client_that_is_passed_are_used_and_its_connectio
     assert await here.backend.read([A]) == [Record(A, b"\xff")]
     for server in cluster.primaries:
         assert server.ask("CLIENT", "LIST").count(b"name=shop ") == 2
+
+
+async def test_what_is_assigned_is_compared_with_all_that_gets_its_stamp_or_not_stored(
+    here: Machine, there: Machine
+) -> None:
+    layout = here.backend._engine.layout
+    (anything,) = {*layout.changed([A])} - {layout.slot(*A)}
+    assert layout.bucket(anything) != layout.home(A)
+    keys = (Address("grounds", b"%d" % number) for number in count())
+    ground = next(each for each in keys if layout.slot(*each) == anything)
+    async with here.hears_nothing():
+        await done(there.backend.invalidate([ground]))
+        assigned = here.backend.assign(Record(A, b"made of what was there before", grounds=(ground,)))
+        await there.hear()
+    await done(assigned)
+    await there.hear()
+    assert isinstance((await there.backend.read([A]))[0], Moment)
 
 
 # -- what happens to its servers ---------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Telling: one change as the servers are sent it, one script for each bucket in which it has slots.
 
 A value that comes with it is stored in the bucket of its address, if what it rests on there is what its writer knew:
-what it rests on elsewhere gets no new stamp by that, so that it can be valid only if it has not changed.
+what it rests on elsewhere gets no new stamp by that, so that it can be valid only if it has not changed. Where it would
+get one, because two truths share a slot, the value is not stored.
 """
 
 from __future__ import annotations
@@ -91,8 +92,13 @@ class Telling:
         if ledger.is_covered(slots) or ledger.has_changed(slots, change.number):
             change.give_up_value()
             return b""
-        there = layout.by_bucket(slots)[layout.home(record.address)]
-        first = layout.home(record.address) * layout.width
+        home = layout.home(record.address)
+        if any(layout.bucket(slot) != home for slot in set(slots).intersection(change.slots)):
+            # It would be given the new stamp of a slot that is compared by nobody where the value is stored.
+            change.give_up_value()
+            return b""
+        there = layout.by_bucket(slots)[home]
+        first = home * layout.width
         stamps = ledger.current([first + position for position in there])
         return b"".join(map(KNOWN.pack, there, stamps))
 
