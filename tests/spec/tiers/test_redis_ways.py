@@ -53,12 +53,16 @@ async def sentinel(primary: RedisServer, replica: RedisServer) -> AsyncIterator[
     server.end()
 
 
+def found_by(port: int, **options: Any) -> Any:
+    """The client of the primary that sentinels know of."""
+    untyped: Any = Sentinel
+    return untyped([("127.0.0.1", port)], sentinel_kwargs=options).master_for("shop")
+
+
 async def test_the_primary_is_found_by_sentinels_also_when_it_is_another(
     primary: RedisServer, replica: RedisServer, sentinel: RedisServer
 ) -> None:
-    untyped: Any = Sentinel
-    clients = [untyped([("127.0.0.1", sentinel.port)]).master_for("shop") for _ in range(2)]
-    here, there = [await Machine(client, "shop", max_staleness=0.2).begin() for client in clients]
+    here, there = [await Machine(found_by(sentinel.port), "shop", max_staleness=0.2).begin() for _ in range(2)]
     await done(here.backend.assign(Record(A, b"old")))
     await there.hear()
     assert await there.backend.read([A]) == [Record(A, b"old")]
@@ -93,13 +97,18 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
+def with_tls(certificate: tuple[Path, Path], port: int) -> list[str]:
+    """The options of a server that is reached with it at this port, as well."""
+    signed, key = map(str, certificate)
+    tls = ["--tls-port", str(port), "--tls-cert-file", signed, "--tls-key-file", key, "--tls-ca-cert-file", signed]
+    return [*tls, "--tls-auth-clients", "no"]
+
+
 @pytest.fixture
 def secured(certificate: tuple[Path, Path]) -> Iterator[tuple[RedisServer, str]]:
     """A server that is reached through TLS, and its url, with a user who may do anything."""
     port = free_port()
-    signed, key = map(str, certificate)
-    tls = ["--tls-port", str(port), "--tls-cert-file", signed, "--tls-key-file", key, "--tls-ca-cert-file", signed]
-    server = RedisServer(*tls, "--tls-auth-clients", "no")
+    server = RedisServer(*with_tls(certificate, port))
     server.ask("ACL", "SETUSER", "shop", "on", ">secret", "~*", "&*", "+@all")
     server.ask("ACL", "SETUSER", "default", "off", "-@all", "+ping")
     yield server, f"rediss://shop:secret@127.0.0.1:{port}/0"
@@ -127,3 +136,20 @@ async def test_a_server_whose_certificate_nobody_has_vouched_for_is_as_if_it_wer
         assert await backend.read([A]) == [None]
     assert "certificate verify failed" in caplog.text
     assert "secret" not in caplog.text
+
+
+async def test_sentinels_may_have_tls_and_users_of_their_own(
+    primary: RedisServer, certificate: tuple[Path, Path]
+) -> None:
+    port = free_port()
+    server = RedisServer(
+        *with_tls(certificate, port), "--sentinel", config=f"sentinel monitor shop 127.0.0.1 {primary.port} 1"
+    )
+    server.ask("ACL", "SETUSER", "asking", "on", ">secret", "+hello", "+auth", "+sentinel|masters")
+    user = {"username": "asking", "password": "secret"}
+    client = found_by(port, ssl=True, ssl_ca_certs=str(certificate[0]), **user)
+    async with RedisBackend(client) as backend:
+        await backend.hear_all()
+        await done(backend.assign(Record(A, b"v")))
+        assert await backend.read([A]) == [Record(A, b"v")]
+    server.end()
