@@ -32,10 +32,10 @@ from cache.tiers._redis._work import Call, Release
 class RedisBackend:
     """Keeps entries in a Redis or Valkey server, for the caches of any number of machines, and tells them of changes.
 
-    ``server`` is a url, or a client of ``redis.asyncio``, sentinels' ones included, which may also be passed as
-    ``client=``; or pass ``host=`` and ``port=``. All other ``options`` are those of the client library, for TLS, users
-    and timeouts. The connections are made and used by a thread of the backend's own, begun when first needed; it may be
-    used from any thread and any event loop, and begins anew in forked processes.
+    ``server`` is a url, or a client of ``redis.asyncio``, those of sentinels and clusters included, which may also be
+    passed as ``client=``; or pass ``host=`` and ``port=``. All other ``options`` are those of the client library, for
+    TLS, users and timeouts. The connections are made and used by a thread of the backend's own, begun when first
+    needed; it may be used from any thread and any event loop, and begins anew in forked processes.
 
     Caches need both it and its ``bus``. Then, in the process that mutates, all is as with one process. In every other,
     no read that starts more than ``max_staleness`` seconds after a mutation has returned gets an older value, whatever
