@@ -95,7 +95,10 @@ class Buckets:
     changes: tuple[int, ...] = SERVERS
     losses: int = 0
     rules: Rules = field(default_factory=Rules)
-    initial: State = State()
+
+    @property
+    def initial(self) -> State:
+        return State()
 
     def after(self, state: State) -> list[tuple[str, State]]:
         return (

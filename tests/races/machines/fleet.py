@@ -18,8 +18,9 @@ WIRES: Final = 4
 class Fleet(Crew):
     """Whoever dies is replaced, and leads to the server over the next wire."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.server = RedisServer()
+    def __init__(self, folder: Path, *, program: str = "redis-server", **options: Any) -> None:
+        self._program = program
+        self.server = RedisServer(program=program)
         self._standby: RedisServer | None = None
         self._board = Switchboard()
         self.wires = [self._board.wire(self.server.port) for _ in range(WIRES)]
@@ -100,7 +101,7 @@ class Fleet(Crew):
     def fail_over(self) -> None:
         """A replica takes the place of the server, and the server that of the replica: neither is begun anew."""
         if self._standby is None:
-            self._standby = RedisServer("--replicaof", f"127.0.0.1 {self.server.port}")
+            self._standby = RedisServer("--replicaof", f"127.0.0.1 {self.server.port}", program=self._program)
         primary, replica = self.server, self._standby
         deadline = time.monotonic() + 5
         while b"master_link_status:up" not in replica.ask("INFO", "replication") and time.monotonic() < deadline:

@@ -17,7 +17,7 @@ from tests.races.machines.scattered import Scattered
 from tests.races.machines.verdict import Commit, Verdict, judge
 from tests.races.processes.ledger import DEATH, LAST, MUTATION, READ, Record
 from tests.races.processes.shop import ROWS
-from tests.redis_server import need_redis
+from tests.redis_server import need_redis, need_valkey
 
 need_redis()
 
@@ -40,6 +40,8 @@ class Trouble(NamedTuple):
     troubles: tuple[str, ...]
     suicides: float = 0.0
     is_deep: bool = False
+    #: Whether the servers are those of Valkey.
+    is_valkey: bool = False
 
 
 @contextmanager
@@ -64,8 +66,17 @@ def is_enough(verdict: Verdict) -> bool:
         Trouble(Fleet, (*OF_ITS_LIFE, "stop_a_machine", "hold_a_wire")),
         Trouble(Scattered, (*OF_MACHINES, *OF_A_CLUSTER), 0.03, is_deep=True),
         Trouble(Scattered, (*OF_A_CLUSTER, *OF_THEIR_LIVES, "stop_a_machine")),
+        Trouble(Fleet, (*OF_ITS_LIFE, *OF_WIRES, "stop_a_machine"), is_deep=True, is_valkey=True),
+        Trouble(Scattered, (*OF_A_CLUSTER, *OF_THEIR_LIVES, "stop_a_machine"), is_deep=True, is_valkey=True),
     ],
-    ids=["machines die", "the server dies", "machines of a cluster die", "servers of a cluster die"],
+    ids=[
+        "machines die",
+        "the server dies",
+        "machines of a cluster die",
+        "servers of a cluster die",
+        "a Valkey server dies",
+        "those of its cluster die",
+    ],
 )
 def test_no_read_is_later_than_the_bound_and_nothing_is_stuck(
     tmp_path: Path, of: Trouble, deep: bool, report: list[str]
@@ -73,8 +84,9 @@ def test_no_read_is_later_than_the_bound_and_nothing_is_stuck(
     if of.is_deep and not deep:
         pytest.skip("tried with --deep")
     seed = random.randrange(2**32) if deep else 1
-    with running(tmp_path, of.kind, troubles=of.troubles, seed=seed, suicides=of.suicides) as fleet:
-        fleet.work(90 if deep else 6, enough=lambda _: is_enough(fleet.judged()))
+    program = need_valkey() if of.is_valkey else "redis-server"
+    with running(tmp_path, of.kind, program=program, troubles=of.troubles, seed=seed, suicides=of.suicides) as fleet:
+        fleet.work(60 if deep else 6, enough=lambda _: is_enough(fleet.judged()))
         fleet.finish()
         verdict = fleet.judged()
     faults = ", ".join(f"{count} times: {name}" for name, count in sorted(fleet.faults.items()))
