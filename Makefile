@@ -40,7 +40,7 @@ docs: .venv/.stamp ## build the documentation into site/
 
 races: .venv/.stamp ## explore the schedules of the races suite in depth
 	@scripts/need-redis
-	.venv/bin/python -m pytest tests/races --deep -o faulthandler_timeout=0 $(ARGS)
+	.venv/bin/python -m pytest tests/races tests/contract --deep -o faulthandler_timeout=0 $(ARGS)
 
 bench: .venv/.stamp ## measure, as ratios within one run
 	@scripts/need-redis || echo "What is measured beside a server is left out." >&2

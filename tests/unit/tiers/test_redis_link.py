@@ -40,6 +40,8 @@ class Server:
         server = self
 
         class Line:
+            is_of_cluster = False
+
             async def open(self) -> None:
                 """It is."""
 
