@@ -254,6 +254,8 @@ class Line:
         for connection in (self._data, self._ear):
             if connection is not None:
                 with suppress(Exception):  # it is over, whatever the library says of it
+                    if connection._writer is not None:  # with TLS it would say goodbye first, and wait for an answer
+                        connection._writer.transport.abort()
                     connection._close()
 
 
