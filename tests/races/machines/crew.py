@@ -22,6 +22,7 @@ class Crew(Run):
 
     def __init__(self, folder: Path, *, troubles: tuple[str, ...], **options: Any) -> None:
         self._troubles: list[Callable[[], None]] = [getattr(self, trouble) for trouble in troubles]
+        self._coming: list[Callable[[], None]] = []
         super().__init__(folder, **options)
 
     def place(self, number: int) -> dict[str, Any]:
@@ -46,7 +47,9 @@ class Crew(Run):
         return [worker.__name__, json.dumps(told)]
 
     def fault(self) -> None:
-        trouble = self.chance.choice(self._troubles)
+        if not self._coming:  # each of them once, before any comes again
+            self._coming = self.chance.sample(self._troubles, len(self._troubles))
+        trouble = self._coming.pop()
         self.faults[trouble.__name__.replace("_", " ")] += 1
         trouble()
         self.wait(BOUND)  # for a while all is well, so that something is served that may become stale
