@@ -155,7 +155,7 @@ class Backing:
         try:
             value = self.envelope.decode(answer.value)
             if flight.undecided_in is not None:
-                names += tuple((flight.undecided_in, tag) for tag in flight.judge(value))
+                names += tuple((flight.undecided_in, tag) for tag in flight.recipe.judge(value)[1])
         except Exception as error:  # noqa: BLE001 - refused; or the user's own functions refuse what an older version has made
             self.refuse(flight.key, error)
             return None

@@ -13,6 +13,7 @@ from inspect import isawaitable
 from types import MethodType
 from typing import Any
 
+from cache._backing import Backing
 from cache._domain import Names
 from cache._flight import Flight
 from cache._key import ALL
@@ -178,7 +179,8 @@ class Batch(Flight):
         self._stop_collecting()
         if self.loads.can_begin():
             self.set_out()
-        self._go()
+        if self.flights:
+            self.take_off()
 
     def set_out(self) -> None:
         """Here the keys begin to be read, those that anybody still waits for."""
@@ -201,17 +203,13 @@ class Batch(Flight):
         if self.batches.collecting.get(self.name) is self:
             del self.batches.collecting[self.name]
 
-    def seek(self) -> Sequence[Flight]:
-        return tuple(self.flights.values())
-
-    def go_on(self) -> None:
-        """As `Flight.go_on`; the keys that the tier has need not be loaded."""
+    async def ask(self, backing: Backing) -> None:
+        """As `Flight.ask`, for all keys at once; those that the tier has need not be loaded."""
+        await backing.fetch(tuple(self.flights.values()))
         with step:
             self.flights = {key: flight for key, flight in self.flights.items() if flight.state != DONE}
             self.above = dict[object, Lease]((flight, flight) for flight in self.flights.values())
-        if self.flights:
-            self.take_off()
-        elif self.state != DONE:
+        if not self.flights and self.state != DONE:
             self._release()
 
     async def _load(self) -> dict[Hashable, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from contextvars import Context, copy_context
 from inspect import isawaitable
 from types import CoroutineType
@@ -25,7 +25,7 @@ from cache._tier import Moment
 from cache.errors import LoadCancelled
 
 if TYPE_CHECKING:
-    from cache._gathering import Gathering
+    from cache._backing import Backing
     from cache._loads import Loads
 
 logger = logging.getLogger("cache")
@@ -38,10 +38,7 @@ _NOWHERE = Context()
 class Flight(Lease):
     """A lease with the task that loads and the futures of those who wait."""
 
-    __slots__ = (
-        "anew", "arguments", "context", "gathering", "has_begun", "loads", "loop", "moment", "recipe", "task",
-        "waiters",
-    )  # fmt: skip
+    __slots__ = ("anew", "arguments", "context", "has_begun", "loads", "loop", "moment", "recipe", "task", "waiters")
 
     def __init__(
         self, loads: Loads, key: Hashable, recipe: Recipe, loop: asyncio.AbstractEventLoop, anew: bool = False
@@ -55,8 +52,6 @@ class Flight(Lease):
         self.context = copy_context()
         self.task: asyncio.Task[None] | None = None
         self.has_begun = False
-        #: While the tier is asked: with which others.
-        self.gathering: Gathering | None = None
         #: From when what the loader returns may be kept in the tier behind the cache.
         self.moment: Moment | None = None
         self.waiters: dict[asyncio.Future[Any], None] = {}
@@ -159,18 +154,7 @@ class Flight(Lease):
         if self.state == DONE:
             if self.task is not None:
                 self.task.cancel()
-            elif self.gathering is not None:
-                self.gathering.forget(self)
         else:
-            self.loads.set_going(self)
-
-    def seek(self) -> Sequence[Flight]:
-        """Those for which the tier is to be asked before this load takes off."""
-        return (self,)
-
-    def go_on(self) -> None:
-        """The tier was asked: unless it had a value, load."""
-        if self.state != DONE:
             self.take_off()
 
     def take_off(self) -> None:
@@ -195,12 +179,16 @@ class Flight(Lease):
         if self.state == DONE:
             task.cancel()
 
-    async def _run(self) -> None:
+    async def _run(self) -> None:  # noqa: C901 - one branch for each way in which a load can end
         try:
             self.has_begun = True
             if self.task is not None:
                 self.task.remove_done_callback(self._ended)
             frame.set(self)
+            if self.loads.backing is not None:
+                await self.fetch(self.loads.backing)
+                if self.state == DONE:
+                    return
             recipe = self.recipe
             args, kwargs = self.arguments
             value = recipe.load(*args, **kwargs)
@@ -229,14 +217,16 @@ class Flight(Lease):
             self.loads.flying.discard(self)
             self.task = None
 
-    def judge(self, value: Any) -> tuple[str, ...]:
-        """The tags computed from a value that the tier has, as if it had been loaded: they may be read from caches."""
-        # In a copy of its context: this one may be in use, or given up by another thread.
-        return self.context.copy().run(self._judge, self.recipe, value)
+    async def fetch(self, backing: Backing) -> None:
+        """Ask the tier first; if it has the value, the load has ended."""
+        if not backing.can_hear():
+            await backing.tier.moment()  # which waits for a server that is being connected to
+        self.set_out()
+        if self.state != DONE:
+            await self.ask(backing)
 
-    def _judge(self, recipe: Recipe, value: Any) -> tuple[str, ...]:
-        frame.set(self)
-        return recipe.judge(value)[1]
+    async def ask(self, backing: Backing) -> None:
+        await backing.fetch((self,))
 
     def land_kept(self, value: Any, ttl: float | None) -> None:
         """The load has a result from the tier, where it need not go again, with all that it rests on."""

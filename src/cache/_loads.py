@@ -14,7 +14,6 @@ from cache._arguments import shown
 from cache._backing import Backing
 from cache._entry import Entry
 from cache._flight import Flight, refuse
-from cache._gathering import Collecting, gather
 from cache._lease import QUEUED, RUNNING, Lease, current_frame, frame, running
 from cache._recipe import NO_ARGUMENTS, Arguments, Recipe
 from cache._step import step
@@ -68,7 +67,7 @@ class Loads:
     invalidations look for flights is ``store.flights``: the newest of each key on each loop.
     """
 
-    __slots__ = ("_collecting", "_latest", "backing", "cache_errors", "flying", "store", "task_name", "track")
+    __slots__ = ("_latest", "backing", "cache_errors", "flying", "store", "task_name", "track")
 
     def __init__(self, store: Store, *, track: bool, cache_errors: Mapping[type[BaseException], float]) -> None:
         self.store = store
@@ -76,7 +75,6 @@ class Loads:
         self.cache_errors = cache_errors
         #: The tier behind the cache.
         self.backing: Backing | None = None
-        self._collecting: Collecting = {}
         self.task_name = f"cache load of {store.name}"
         self.flying: set[Flight] = set()
         #: The loop that was met last.
@@ -212,13 +210,6 @@ class Loads:
     def can_begin(self) -> bool:
         """Whether what is loaded from now on can be stored, as far as other processes are concerned."""
         return self.backing is None or self.backing.can_hear()
-
-    def set_going(self, flight: Flight) -> None:
-        """Begin to load on this loop, if the tier has no value."""
-        if self.backing is None:
-            flight.take_off()
-        else:
-            gather(self.backing, self._collecting, flight)
 
     def _new_board(self, loop: asyncio.AbstractEventLoop) -> dict[Hashable, Lease]:
         if self._latest() is not loop:
