@@ -147,7 +147,7 @@ class Backing:
         if not isinstance(answer, Record):
             with step:
                 flight.moment = answer
-                if flight.state == DONE and answer is not None:  # nobody waits any more
+                if flight.state == DONE:  # nobody waits any more
                     self.give_back(flight)
             self._misses += 1
             return True
@@ -246,14 +246,15 @@ class Backing:
             record = self._record(kept.address, data, kept.exp, kept.grounds)
             self.tier.write(record, kept.moment, replaces=kept.replaces)
             return
-        self.tier.release((kept.address,))
+        self.tier.release({kept.address: kept.moment})
         if kept.replaces:
             self.tier.invalidate((kept.address,))
 
     def give_back(self, flight: Flight) -> None:
         """Inside a step: nothing will be written of this load, for which others may be waiting elsewhere."""
-        flight.moment = None
-        step.launches.append(_GivenBack(self, flight.key))
+        if flight.moment is not None:
+            step.launches.append(_GivenBack(self, flight.key, flight.moment))
+            flight.moment = None
 
     def replaced(self, key: Hashable, *, is_kept: bool) -> None:
         """The value of a key is another now, which the tier is not to keep: nor may it keep the one before.
@@ -304,14 +305,15 @@ class Backing:
 class _GivenBack:
     """A tier is told, when the step is over, that nothing will be written to this key."""
 
-    __slots__ = ("_backing", "_key")
+    __slots__ = ("_backing", "_key", "_moment")
 
-    def __init__(self, backing: Backing, key: Hashable) -> None:
+    def __init__(self, backing: Backing, key: Hashable, moment: Moment) -> None:
         self._backing = backing
         self._key = key
+        self._moment = moment
 
     def launch(self) -> None:
-        self._backing.tier.release((self._backing.address(self._key),))
+        self._backing.tier.release({self._backing.address(self._key): self._moment})
 
 
 def codec_of(tier: Tier, given: Codec | Callable[[Codec], Codec] | None, returned: Callable[[], Any]) -> Codec:

@@ -40,7 +40,7 @@ async def _store(backing: Backing, records: Iterable[Record], names_of: Callable
                 leases[record.address] = lease
         answers = dict(zip(leases, await backing.tier.read(tuple(leases)), strict=True))
         # What was there and has gone is not loaded here, though others may be waiting for that now.
-        backing.tier.release([address for address, answer in answers.items() if not isinstance(answer, Record)])
+        backing.tier.release({address: each for address, each in answers.items() if isinstance(each, Moment)})
         return sum([_restore(backing, lease, answers[address]) for address, lease in leases.items()])
     finally:
         with step:

@@ -6,7 +6,7 @@ by its `Address`: an entry, a tag, a wildcard. A *space* is all truths of one ca
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
@@ -111,8 +111,8 @@ class Tier(Protocol):
         """As `read`, for a thread that has no event loop."""
         ...
 
-    def release(self, addresses: Sequence[Address]) -> None:
-        """Of these `read` has given a moment to begin a load at, and nothing will be written: its load has failed, say.
+    def release(self, given: Mapping[Address, Moment]) -> None:
+        """To a load that `read` has given such a moment nothing will be written: it has failed, say.
 
         Others may be waiting for its value. It returns at once and never raises for the tier.
         """

@@ -44,7 +44,7 @@ async def read(tier: Tier, *addresses: Address) -> list[Record | Moment | None]:
     """What is found, by somebody who will load nothing."""
     await heard(tier)
     found = await tier.read(addresses)
-    tier.release([each for each, what in zip(addresses, found, strict=True) if isinstance(what, Moment)])
+    tier.release({each: what for each, what in zip(addresses, found, strict=True) if isinstance(what, Moment)})
     return found
 
 
@@ -422,7 +422,7 @@ class TierContract:
         asyncio.run(heard(here))
         (found,) = here.read_blocking([A])
         assert isinstance(found, Moment)
-        here.release([A])
+        here.release({A: found})
         assert there.assign(Record(A, b"w")) is None
         assert here.read_blocking([A]) == [Record(A, b"w")]
         covering = covering_of([A])

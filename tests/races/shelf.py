@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from itertools import count
 from typing import Any, Self, TypeAlias
 
@@ -181,7 +181,7 @@ class View:
         moment: Moment = self._done(self._ask(self.shelf.moment))
         return moment
 
-    def release(self, addresses: Sequence[Address]) -> None:
+    def release(self, given: Mapping[Address, Moment]) -> None:
         """Nobody waits for another's load."""
 
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ class Scripted:
         self.asked: list[tuple[Address, ...]] = []
         self.written: list[tuple[Record, Moment, bool]] = []
         self.told: list[Address] = []
-        self.released: list[Address] = []
+        self.released: dict[Address, Moment] = {}
         self.moments = 0
         self.clock = FakeClock(1_000.0)
 
@@ -50,8 +50,8 @@ class Scripted:
         self.moments += 1
         return MOMENT
 
-    def release(self, addresses: Sequence[Address]) -> None:
-        self.released += addresses
+    def release(self, given: Mapping[Address, Moment]) -> None:
+        self.released |= given
 
     def write(self, record: Record, moment: Moment, *, replaces: bool = False) -> None:
         self.written.append((record, moment, replaces))
@@ -269,7 +269,7 @@ async def test_who_will_write_nothing_says_so(load: str) -> None:
     go_on.set()
     await asyncio.wait([task])
     assert task.cancelled() or task.exception() is None or load == "fails"
-    assert tier.released == [Address("c", encode("a"))]
+    assert tier.released == {Address("c", encode("a")): MOMENT}
     assert not tier.written
 
 
@@ -302,4 +302,4 @@ async def test_of_a_load_that_nobody_waits_for_when_the_tier_answers_nothing_wil
     await asyncio.wait([task])
     for _ in range(3):
         await asyncio.sleep(0)
-    assert tier.released == [Address("c", encode("a"))]
+    assert tier.released == {Address("c", encode("a")): MOMENT}

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty
@@ -100,7 +100,7 @@ class DiskBackend:
         self._behind.let_pass(addresses)
         return self._found(addresses, self._call(self._read, addresses))
 
-    def release(self, addresses: Sequence[Address]) -> None:
+    def release(self, given: Mapping[Address, Moment]) -> None:
         """Nothing: nobody waits here for what another process loads."""
 
     async def moment(self) -> Moment | None:

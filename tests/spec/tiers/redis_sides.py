@@ -12,7 +12,7 @@ from typing import Any
 from cache import AsyncCache, RedisBackend
 from cache._claims import claim
 from cache._share import Share
-from cache._tier import Address, Covering
+from cache._tier import Address, Covering, Moment, Record
 
 _numbers = count()
 
@@ -43,6 +43,13 @@ class Machine:
     async def hear(self) -> None:
         """Wait until all was heard here that was told up to now."""
         await self.backend.hear_all()
+
+    async def look(self, *addresses: Address) -> list[Record | Moment | None]:
+        """What is found, by somebody who will load nothing."""
+        found = await self.backend.read(addresses)
+        given = dict(zip(addresses, found, strict=True))
+        self.backend.release({each: what for each, what in given.items() if isinstance(what, Moment)})
+        return found
 
     @asynccontextmanager
     async def hears_nothing(self) -> AsyncIterator[None]:

@@ -182,9 +182,10 @@ async def test_who_waits_goes_on_when_the_load_elsewhere_was_given_up(here: Mach
     assert isinstance(moment, Moment)
     waiting = await start(there.backend.read([A]))
     await until(lambda: there.backend.metrics().waits)
-    here.backend.release([A])
-    assert isinstance((await waiting)[0], Moment)
-    there.backend.release([A])
+    here.backend.release({A: moment})
+    (moment,) = await waiting
+    assert isinstance(moment, Moment)
+    there.backend.release({A: moment})
 
 
 async def test_who_waits_goes_on_when_the_loader_elsewhere_has_died(server: RedisServer) -> None:
@@ -256,8 +257,7 @@ async def test_scripts_that_the_server_has_forgotten_are_sent_again(server: Redi
     server.ask("SCRIPT", "FLUSH")
     await asyncio.gather(done(backend.invalidate([A])), done(backend.assign(Record(A, b"2"))))
     # Both were done in their order, if over another line; and then no value comes with what is assigned.
-    assert await backend.read([A]) != [Record(A, b"1")]
-    backend.release([A])
+    assert await here.look(A) != [Record(A, b"1")]
     await done(backend.assign(Record(A, b"3")))
     assert await backend.read([A]) == [Record(A, b"3")]
 
@@ -280,8 +280,7 @@ async def test_a_thread_that_is_interrupted_while_it_waits_leaves_no_lease_behin
         patched.setattr(Seat, "take", interrupt)
         with pytest.raises(KeyboardInterrupt):
             backend.read_blocking([A])
-    await backend.read([B])
-    backend.release([B])
+    await here.look(B)
     await until(lambda: not backend._engine.work().reads._tasks)
     await backend.flush()
     assert server.ask("EXISTS", lease_of(here, A)) == b"0"
@@ -290,14 +289,15 @@ async def test_a_thread_that_is_interrupted_while_it_waits_leaves_no_lease_behin
 async def test_nobody_goes_on_to_wait_for_a_load_elsewhere_who_was_cancelled(
     server: RedisServer, here: Machine, there: Machine
 ) -> None:
-    await here.backend.read([A])
+    (moment,) = await here.backend.read([A])
+    assert isinstance(moment, Moment)
     waiting = asyncio.ensure_future(there.backend.read([A]))
     await until(lambda: there.backend.metrics().waits)
     waiting.cancel()
     await until(lambda: not there.backend._engine.work().reads._tasks)
     assert server.ask("EXISTS", lease_of(here, A)) == b"1"  # the load goes on
     assert there.backend.metrics().leases == 0
-    here.backend.release([A])
+    here.backend.release({A: moment})
 
 
 async def test_stamps_live_until_the_next_heartbeat_however_short_max_ttl_is(server: RedisServer) -> None:
@@ -351,9 +351,8 @@ async def test_a_value_of_another_address_is_refused(server: RedisServer, here: 
         await done(here.backend.assign(Record(address, b"of " + address.key)))
     one, other = (here.backend._engine.work().link.buckets.names[0].value(address) for address in (A, B))
     server.ask("COPY", one, other, "REPLACE")
-    assert isinstance((await here.backend.read([B]))[0], Moment)
+    assert isinstance((await here.look(B))[0], Moment)
     assert here.backend.metrics().foreign == 1
-    here.backend.release([B])
 
 
 async def test_a_value_that_is_too_large_is_not_sent(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -426,3 +425,35 @@ async def test_one_that_was_closed_tells_so_to_caches_and_to_mutations(server: R
     with pytest.raises(BusError, match="closed by"):
         async with c.mutating("k"):
             raise AssertionError("it must not run")
+
+
+async def test_a_load_that_was_overtaken_leaves_the_one_that_came_after_it_its_lease(
+    server: RedisServer, here: Machine
+) -> None:
+    (first,) = await here.backend.read([A])
+    assert isinstance(first, Moment)
+    await done(here.backend.invalidate([A]))  # which ends its lease as well
+    (second,) = await here.backend.read([A])
+    assert isinstance(second, Moment)
+    here.backend.release({A: first})
+    here.backend.write(Record(A, b"overtaken"), first)
+    await here.backend.flush()
+    assert server.ask("EXISTS", lease_of(here, A)) == b"1"
+    here.backend.write(Record(A, b"v"), second)
+    await here.backend.flush()
+    assert server.ask("EXISTS", lease_of(here, A)) == b"0"
+    assert await here.backend.read([A]) == [Record(A, b"v")]
+
+
+async def test_what_another_machine_is_loading_holds_up_nobody_who_asks_for_something_else(
+    here: Machine, there: Machine
+) -> None:
+    cache = here.cache()
+    busy = Address("c", encode("busy"))
+    (moment,) = await there.backend.read([busy])
+    assert isinstance(moment, Moment)
+    waiting = asyncio.ensure_future(cache.get("busy", lambda: "loaded twice"))
+    assert await cache.get("free", lambda: "loaded") == "loaded"
+    await until(lambda: here.backend.metrics().waits)
+    there.backend.release({busy: moment})
+    assert await waiting

@@ -325,8 +325,7 @@ async def test_a_hash_slot_is_moved_while_it_is_in_use(
     await are_back(here, there)
     await done(here.backend.invalidate([A]))
     await there.hear()
-    assert isinstance((await there.backend.read([A]))[0], Moment)
-    there.backend.release([A])
+    assert isinstance((await there.look(A))[0], Moment)
     await done(there.backend.assign(Record(A, b"new")))
     await here.hear()
     assert await here.backend.read([A]) == [Record(A, b"new")]
@@ -381,9 +380,8 @@ async def test_what_was_deleted_at_another_primary_does_not_come_back_with_the_f
                 await done(here.backend.invalidate([A]))
         await are_back(here, there)
         await there.hear()
-        (found,) = await there.backend.read([A])
+        (found,) = await there.look(A)
         assert not isinstance(found, Record)
-        there.backend.release([A])
 
 
 async def test_a_replica_takes_the_place_of_a_primary_that_is_killed(table: Table) -> None:

@@ -94,7 +94,7 @@ async def test_what_was_deleted_at_another_primary_does_not_come_back_with_the_f
     await primary.move(other)
     (found,) = await backend.read([A])
     assert isinstance(found, Moment)
-    backend.release([A])
+    backend.release({A: found})
     await done(backend.invalidate([A]))
     await primary.move(one)
     assert one.keys("*:v*")  # what was deleted is there again, or still

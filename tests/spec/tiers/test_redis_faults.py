@@ -251,9 +251,8 @@ async def test_a_lease_that_is_got_after_nobody_waits_for_it_any_more_is_given_b
     await is_back(here)
     await is_back(there)
     await here.backend.flush()
-    assert isinstance((await there.backend.read([A]))[0], Moment)
+    assert isinstance((await there.look(A))[0], Moment)
     assert there.backend.metrics().waits == 0
-    there.backend.release([A])
 
 
 async def test_a_mutation_whose_process_is_not_heard_of_any_more_lapses(make: Make, there: Machine) -> None:
@@ -369,8 +368,7 @@ async def test_what_was_asked_of_a_backend_that_nobody_has_any_more_is_done_all_
     server.let_go()
     await done(told)
     await there.hear()
-    assert isinstance((await there.backend.read([A]))[0], Moment)
-    there.backend.release([A])
+    assert isinstance((await there.look(A))[0], Moment)
 
 
 async def test_what_waits_for_a_value_is_answered_when_the_server_is_killed(

@@ -60,11 +60,8 @@ async def moment_of(machine: Machine) -> Moment:
 
 async def found(machine: Machine, address: Address) -> bytes | None:
     """The value that may be read, by somebody who will load nothing."""
-    (record,) = await machine.backend.read([address])
-    if isinstance(record, Record):
-        return record.value
-    machine.backend.release([address])
-    return None
+    (record,) = await machine.look(address)
+    return record.value if isinstance(record, Record) else None
 
 
 async def test_a_refresh_that_a_mutation_elsewhere_has_overtaken_stores_and_changes_nothing(

@@ -83,7 +83,7 @@ async def test_the_primary_is_found_by_sentinels_also_when_it_is_another(
     for machine in (here, there):
         (found,) = await machine.backend.read([A])
         assert isinstance(found, Moment)
-        machine.backend.release([A])
+        machine.backend.release({A: found})
     await done(here.backend.assign(Record(A, b"new")))
     await there.hear()
     assert await there.backend.read([A]) == [Record(A, b"new")]

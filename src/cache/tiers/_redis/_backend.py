@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -143,9 +143,9 @@ class RedisBackend:
         )
         return found
 
-    def release(self, addresses: Sequence[Address]) -> None:
-        """Nothing will be written to these, of which `read` has given a moment: let others load them."""
-        self._current().ask(Release(tuple(addresses)))
+    def release(self, given: Mapping[Address, Moment]) -> None:
+        """To these loads, to which `read` has given such moments, nothing will be written: let others load."""
+        self._current().ask(Release(dict(given)))
 
     async def moment(self) -> Moment | None:
         """The moment from which a load may begin; None where that cannot be said."""
@@ -298,7 +298,7 @@ class RedisBackend:
         self._begin_anew()
 
     def _give_back(self, addresses: Sequence[Address], found: Any) -> None:
-        self.release([each for each, what in zip(addresses, found, strict=True) if isinstance(what, Moment)])
+        self.release({each: what for each, what in zip(addresses, found, strict=True) if isinstance(what, Moment)})
 
 
 #: All of this process, for when it is forked.

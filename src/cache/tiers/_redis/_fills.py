@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -45,6 +45,14 @@ class Write(NamedTuple):
     replaces: int = 0
 
 
+class Leased(NamedTuple):
+    """A lease of this process: its token, the moment from which its load begins, and until when it lives."""
+
+    token: bytes
+    moment: Moment
+    until: float
+
+
 class Part(NamedTuple):
     """What one address gets: a value and for how long, or nothing; and the lease that is given back."""
 
@@ -79,23 +87,22 @@ class Fills:
         self._max_ttl = max_ttl
         self._max_bytes = max_bytes
         self._fill_lease = fill_lease
-        #: The leases of this process: their tokens, and until when they live.
-        self._leases: dict[Address, tuple[bytes, float]] = {}
+        self._leases: dict[Address, Leased] = {}
         self._parts: list[Part] = []
         self._on_their_way: set[asyncio.Future[Any]] = set()
         self._has_warned = False
         link.when_up.append(self.send)
         link.when_ticking += [self.send, self._sweep]
 
-    def lease(self, address: Address, token: bytes) -> None:
-        """The lease is ours."""
-        self._leases[address] = (token, monotonic() + self._fill_lease)
+    def lease(self, address: Address, token: bytes, moment: Moment) -> None:
+        """The lease is ours, for a load that begins at this moment."""
+        self._leases[address] = Leased(token, moment, monotonic() + self._fill_lease)
 
     def take(self, write: Write) -> None:
         """Write this with the others, if it may be; its lease is given back in any case."""
         record, ledger = write.record, self._ledger
         address = record.address
-        token, _ = self._leases.pop(address, (b"", 0.0))
+        token = self._let_go(address, write.moment)
         slots = ledger.layout.grounds(address, record.grounds)
         lives = self.lives(record)
         value = b""
@@ -111,12 +118,20 @@ class Fills:
         if value or token:
             self._parts.append(Part(address, token, value, max(1, lives)))
 
-    def release(self, addresses: Iterable[Address]) -> None:
-        """Nothing will be written to these."""
-        for address in addresses:
-            token, _ = self._leases.pop(address, (b"", 0.0))
+    def release(self, given: Mapping[Address, Moment]) -> None:
+        """Nothing will be written to these loads."""
+        for address, moment in given.items():
+            token = self._let_go(address, moment)
             if token:
                 self._parts.append(Part(address, token, b"", 1))
+
+    def _let_go(self, address: Address, moment: Moment) -> bytes:
+        """The token of the lease of this load; nothing if it has none, or the lease is one that came after it."""
+        leased = self._leases.get(address)
+        if leased is None or leased.moment != moment:
+            return b""
+        del self._leases[address]
+        return leased.token
 
     def give_back(self, address: Address, token: bytes) -> None:
         """The lease was got, but for nobody."""
@@ -218,8 +233,8 @@ class Fills:
 
     def _sweep(self) -> None:
         now = monotonic()
-        for address, (_, until) in tuple(self._leases.items()):
-            if until <= now:
+        for address, leased in tuple(self._leases.items()):
+            if leased.until <= now:
                 del self._leases[address]
 
 

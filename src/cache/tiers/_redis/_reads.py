@@ -228,7 +228,7 @@ class Reads:
         """Ask for values and leases; how many values there were, and for which somebody else has the lease."""
         hits, busy, failed = 0, [], None
         batches = self._batches(seats)
-        answered = await asyncio.gather(*(self._ask(*each) for each in batches), return_exceptions=True)
+        answered = await asyncio.gather(*(self._ask(*each, moment) for each in batches), return_exceptions=True)
         for (_, asked), answers in zip(batches, answered, strict=True):
             if isinstance(answers, BaseException):  # the others may have got leases all the same
                 failed = answers
@@ -262,7 +262,7 @@ class Reads:
         self._tally.add(unanswered=1)
         return True
 
-    async def _ask(self, bucket: int, seats: Sequence[Seat]) -> list[Any]:
+    async def _ask(self, bucket: int, seats: Sequence[Seat], moment: Moment) -> list[Any]:
         line, names = self._link.way(bucket)
         if not self._link.is_proven:
             raise LineLost("there is no connection")
@@ -280,7 +280,7 @@ class Reads:
             raise
         for seat, token, answer in zip(seats, tokens, answers, strict=True):
             if answer == LEASED:
-                self._fills.lease(seat.address, token)
+                self._fills.lease(seat.address, token, moment)
                 self._tally.add(leases=1)
         return answers
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
-from cache._tier import Address
+from cache._tier import Address, Moment
 from cache.tiers._redis._change import Change
 from cache.tiers._redis._changes import Changes
 from cache.tiers._redis._fills import Fills, Write
@@ -27,7 +27,7 @@ logger = logging.getLogger("cache")
 class Release(NamedTuple):
     """Nothing will be written to these."""
 
-    addresses: tuple[Address, ...]
+    given: Mapping[Address, Moment]
 
 
 class Call(NamedTuple):
@@ -106,7 +106,7 @@ class Work:
                     wrote = False
                 self.changes.take(each)
             elif isinstance(each, Release):
-                self.fills.release(each.addresses)
+                self.fills.release(each.given)
                 wrote = True
             else:
                 task = asyncio.get_running_loop().create_task(each.function())
