@@ -144,7 +144,8 @@ class AsyncCache:
         window = check_seconds(batch_window_ms, "batch_window_ms", unit="milliseconds")
         most = check_count(max_batch_size, "max_batch_size", least=1)
         self.name: str = "cache" if name is None else check_name(name, "name")
-        self._namespace = named_namespace(check_name(namespace, "namespace"))
+        places = check_places(bus, backup, remote_cache)
+        self._namespace = named_namespace(check_name(namespace, "namespace"), places.bus)
         check_choice(policy, "policy", tuple(POLICIES))
         check_callable(clock, "clock", "clock() -> seconds")
         self._store = Store(
@@ -157,7 +158,6 @@ class AsyncCache:
         #: The names that rest in a key itself, beside those that a caller gives.
         self._implied: Callable[[Hashable, bool], Names] | None = None
         self._membership = Membership(self._loads, self._namespace, name, codec)
-        places = check_places(bus, backup, remote_cache)
         with step:
             _caches.add(self)
             self._membership.join(places)

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from cache._arguments import DEFAULT, Default
 from cache._bus import Bus, when_closed
 from cache._claims import claim, is_used, release
 from cache._domain import Domain
@@ -115,13 +116,18 @@ def named_namespaces() -> tuple[Namespace, ...]:
     return tuple(_namespaces.values())
 
 
-def named_namespace(name: str) -> Namespace:
-    """The namespace of this name, shared by all who ask for it."""
+def named_namespace(name: str, bus: Bus | Default | None = DEFAULT) -> Namespace:
+    """The namespace of this name, shared by all who ask for it.
+
+    A new one is where the whole application is, as that named "default" always is; but one that a cache with a ``bus``
+    of its own has named is where that cache is.
+    """
+    of_the_application = name == "default" or bus is DEFAULT or bus is None
     with step:
         found = _namespaces.get(name)
         if found is None:
             found = _namespaces[name] = Namespace(name)
-            if configured.bus is not None or configured.tier is not None:
+            if of_the_application and (configured.bus is not None or configured.tier is not None):
                 found.join_with(configured.bus, configured.tier)
         return found
 

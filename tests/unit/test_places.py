@@ -118,3 +118,19 @@ def test_the_application_has_no_other_bus_beside_a_remote(bus: Process, remote: 
     assert (configured.bus, configured.tier) == (remote.bus, remote)
     configure(bus=None, backup=None)
     assert (configured.bus, configured.tier) == (None, None)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_new_namespace_is_where_the_first_of_its_caches_is_and_not_where_the_application_is(remote: Any) -> None:
+    other: Any = Played()
+    configure(remote_cache=remote)
+    own = AsyncCache(name="own", namespace="elsewhere", remote_cache=other)
+    assert own._namespace.share is not None
+    assert own._namespace.share.bus is other.bus
+    with pytest.raises(ValueError, match="give the caches of one of the two another namespace="):
+        AsyncCache(name="follows", namespace="elsewhere")
+    with pytest.raises(ValueError, match="give the caches of one of the two another namespace="):
+        AsyncCache(name="other", remote_cache=other)
+    kept = AsyncCache(name="kept", namespace="here", bus=None, backup=None)
+    assert kept._namespace.share is not None
+    assert kept._namespace.share.bus is remote.bus  # its tags may be changed by others, if not its keys
