@@ -24,6 +24,8 @@ from tests.spec.tiers.redis_sides import Machine, done, until
 
 need_redis()
 
+from redis.asyncio import Redis  # noqa: E402 - it needs what was just looked for
+
 A, B = Address("users", b"a"), Address("users", b"b")
 TAG = Address("#tags", b"t")
 
@@ -457,3 +459,16 @@ async def test_what_another_machine_is_loading_holds_up_nobody_who_asks_for_some
     await until(lambda: here.backend.metrics().waits)
     there.backend.release({busy: moment})
     assert await waiting
+
+
+@pytest.mark.parametrize("options", [{"encoding": "utf-16"}, {"decode_responses": True}, {"protocol": 3}])
+async def test_what_a_client_does_with_its_own_texts_is_nothing_to_the_backend(
+    server: RedisServer, options: dict[str, Any]
+) -> None:
+    client = Redis(host="127.0.0.1", port=server.port, **options)
+    machine = await Machine(client, secrets.token_hex(8)).begin()
+    assert machine.is_proven
+    await done(machine.backend.assign(Record(A, b"v")))
+    assert await machine.backend.read([A]) == [Record(A, b"v")]
+    assert await machine.backend.aclose()
+    await client.aclose()

@@ -76,7 +76,7 @@ class RedisBackend:
     ) -> None:
         if server is not None and client is not None:
             raise TypeError("client=: the server was given already; pass one or the other")
-        servers = servers_of(client if server is None else server, host, port, options)
+        servers = servers_of(client if server is None else server, host, port, options, check.NAMES)
         prefix = check.check_prefix(prefix)
         self._options = Options(
             servers=servers,

@@ -94,7 +94,7 @@ class Line:
             info = await self.ask("INFO", "server")
             self.is_of_cluster = b"_mode:cluster" in bytes(info)  # Redis and Valkey call it by two names
             run = _run_of(info)
-            await self._ear.send_command("INFO", "server", check_health=False)
+            await self._ear.send_command("INFO", b"server", check_health=False)
             _check_same(run, _run_of(await self._ear.read_response(disable_decoding=True)))
             for script in _scripts.ALL:
                 await self.ask("SCRIPT", "LOAD", script.text)
@@ -128,7 +128,8 @@ class Line:
         if self._is_over:
             future.set_exception(LineLost("it is over"))
             return future
-        self._packed += self._data.pack_command(*parts)
+        # Texts as bytes, whatever encoding the client has been given for its own.
+        self._packed += self._data.pack_command(*[each.encode() if isinstance(each, str) else each for each in parts])
         if not self._asked:
             self._waits_since = monotonic()
         self._asked.append(future)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cache._arguments import check_choice, check_count, check_seconds, shown
@@ -34,6 +34,10 @@ class Options:
     compress_above: int
     max_value_bytes: int
     clock: Callable[[], float]
+
+
+#: The names of the options that are not the client library's.
+NAMES = tuple(each.name for each in fields(Options) if each.name != "servers")
 
 
 def check_prefix(prefix: object) -> str:

@@ -11,6 +11,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,7 @@ from cache.tiers._redis._line import LineLost
 
 #: What is installed for it.
 MISSING: Final = "{what}, which is not installed: pip install 'async-cache[redis]'"
+HIGHEST_PORT: Final = 65_535
 #: For how many seconds a server of a cluster may take to say where everything is, before another is asked.
 PATIENCE: Final = 1.5
 
@@ -99,7 +101,7 @@ class Cluster:
         connection = self._connector(*place)()
         try:
             await connection.connect()
-            await connection.send_command("CLUSTER", "SLOTS", check_health=False)
+            await connection.send_command("CLUSTER", b"SLOTS", check_health=False)
             return await connection.read_response(disable_decoding=True)
         finally:
             with suppress(Exception):  # it has answered, or is of no use
@@ -114,8 +116,12 @@ class Cluster:
         return _connector(self._class, {**self._options, "host": host, "port": port})
 
 
-def servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) -> OneServer | Cluster:
+def servers_of(
+    server: Any, host: Any, port: Any, options: Mapping[str, Any], own: Sequence[str] = ()
+) -> OneServer | Cluster:
     """The server, or those of a cluster, in whichever form they were told of.
+
+    ``own`` are the names of the options that are not the library's.
 
     Raises:
         ImportError: it is not installed.
@@ -124,6 +130,20 @@ def servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) ->
     """
     if importlib.util.find_spec("redis") is None:
         raise ImportError(MISSING.format(what="RedisBackend needs the client library redis"))
+    try:
+        return _servers_of(server, host, port, options)
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None:
+            raise
+        near = get_close_matches(unknown[1], own, 1)
+        meant = f"; did you mean {near[0]}=?" if near else ""
+        raise TypeError(
+            f"{unknown[1]}=: neither RedisBackend nor the client of redis-py has such an option{meant}"
+        ) from None
+
+
+def _servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) -> OneServer | Cluster:
     import redis.asyncio as library  # noqa: PLC0415 - it is an extra
 
     if server is not None and (host is not None or port is not None):
@@ -139,6 +159,8 @@ def servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) ->
             raise ValueError(
                 f"url={_hidden(server)}: {_said_of(error)}. Pass one such as 'redis://localhost:6379/0'"
             ) from None
+    if isinstance(server, library.sentinel.Sentinel):
+        raise TypeError(f"{shown(server)} is no server: pass what its master_for('name of the service') returns")
     if server is not None:
         raise TypeError(
             f"{type(server).__module__}.{type(server).__name__} is no server: pass a url, such as "
@@ -153,8 +175,10 @@ def servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) ->
 def _check_place(host: object, port: object, options: Mapping[str, Any]) -> None:
     if host is not None and (not isinstance(host, str) or not host):
         raise TypeError(f"host={shown(host)}: pass the name of a host, such as 'localhost'")
-    if port is not None:
-        check_count(port, "port", least=1)
+    if host is not None and "/" in host:
+        raise ValueError(f"host={_hidden(host)}: pass the name of a host, such as 'localhost', or a url without host=")
+    if port is not None and check_count(port, "port", least=1) > HIGHEST_PORT:
+        raise ValueError(f"port={shown(port)}: pass a whole number, 1 to {HIGHEST_PORT}")
     if host is None and "unix_socket_path" not in options:
         raise TypeError("there is no server: pass a url, such as 'redis://localhost:6379/0', or host=, or client=")
 
