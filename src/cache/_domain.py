@@ -148,7 +148,7 @@ class Domain:
         return self.kill(name)
 
     def check_told(self) -> None:
-        """Refuse to have changed what others do not hear of, because this process has closed the bus.
+        """Refuse to change, or to have changed, what others do not hear of, for this process has closed the bus.
 
         Raises:
             BusError: it has.
@@ -157,8 +157,8 @@ class Domain:
         share = self.share
         if share is not None and share.is_watched and share.bus.closed:
             raise BusError(
-                f"{share.space} has changed here, and other processes were not told: the bus {share.bus.name!r} was "
-                f"closed by this one"
+                f"other processes cannot be told of a change of {share.space!r}: the bus {share.bus.name!r} was closed "
+                f"by this one"
             )
 
     @property

@@ -163,13 +163,19 @@ class Changes:
         if self._proceeds:
             change.settle(change.result)
             return
-        what = "they cannot be told of a mutation, so it was not run" if begins else "they were not told of a change"
-        change.refuse(
-            BusError(
-                f"other processes may go on to serve what is old: {what}, for {self._link.server} cannot be used: "
-                f"{error}. They are told as soon as it can be; try again then, or pass on_bus_error='proceed'"
+        away = f"{self._link.server} cannot be used: {f'{error}'.rstrip('.')}"
+        if begins:
+            refusal = (
+                f"the mutation was not run, for other processes cannot be told of it: {away}. Try again when it can "
+                f"be, or pass on_bus_error='proceed'"
             )
-        )
+        else:
+            refusal = (
+                f"other processes may go on to serve what is old, for they were not told of a change: {away}. They are "
+                f"told as soon as it can be, if this process is still there; with on_bus_error='proceed' nothing is "
+                f"raised"
+            )
+        change.refuse(BusError(refusal))
 
     def _owe_end(self, change: Change) -> None:
         # When the window has lapsed others may have stored what they had read in it: the stamps are owed all the same.
