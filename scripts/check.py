@@ -37,10 +37,18 @@ LIMIT = 3600.0  # seconds for one command; a test that hangs is ended much earli
 COVERAGE = "build/coverage"
 FAST = ("tests/unit", "tests/spec", "tests/contract")
 UNTRACED = ("tiers", "agent_cache", "test_stateful.py")
-#: Each version on one event loop: this one not on asyncio's own.
-LOOPS = {"3.12": {"ASYNC_CACHE_LOOP": "uvloop"}}
+# Under measurement all takes two to three times as long, also what reaches nothing new in a thousand examples.
+UNMEASURED = (
+    "tests/unit/bench",
+    "tests/unit/test_codec_fuzz.py",
+    "tests/unit/test_policy.py",
+    "tests/unit/test_s3fifo.py",
+    "tests/unit/test_stable.py",
+)
+#: What the middle version runs, on the other event loop; the newest runs all that is fast, on asyncio's own.
+ON_UVLOOP = ("tests/spec", "tests/contract")
 ADAPTERS = "src/agent_cache/integrations/[a-z]*.py"
-SUITE = (*FAST, "tests/docs", "tests/examples")
+GUIDES = ("tests/docs", "tests/examples")
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,10 @@ class Check:
 def known_checks(others: list[str]) -> list[Check]:
     """List every check, some of them on other versions of Python; the longest get their turn first."""
     return [
-        Check("suite", (("coverage", "run", f"--data-file={COVERAGE}/.coverage.suite", "-m", *pytest(*SUITE)[2:]),)),
-        # Without measurement, under which they take three times as long; what they reach, the suite reaches too.
+        Check("suite", (measured(*FAST, *(f"--ignore={path}" for path in UNMEASURED)),)),
+        # Without measurement: what these reach, the suite reaches too.
         Check("races", (pytest("tests/races"),)),
+        Check("guides", (pytest(*GUIDES, *UNMEASURED),)),
         *(Check(f"env-{version}", (make(f".venv-{version}/.stamp"),)) for version in others),
         # In debug mode each callback takes a traceback with it, and the search for examples has very many. What the
         # tiers do is done in threads and processes of theirs, and the tools of agents wait for nothing else.
@@ -68,15 +77,7 @@ def known_checks(others: list[str]) -> list[Check]:
             (pytest("tests/spec", *(f"--ignore=tests/spec/{part}" for part in UNTRACED)),),
             environment={"PYTHONASYNCIODEBUG": "1"},
         ),
-        *(
-            Check(
-                f"python{version}",
-                (pytest(*FAST, python=f".venv-{version}/bin/python"),),
-                needs=(f"env-{version}",),
-                environment=LOOPS.get(version, {}),
-            )
-            for version in others
-        ),
+        *(on_python(version) for version in others),
         Check("mypy", (("mypy",),)),
         Check("pyright", (verify_types("cache"), ("pyright",))),
         Check(
@@ -108,6 +109,24 @@ def known_checks(others: list[str]) -> list[Check]:
             only_by_name=True,
         ),
     ]
+
+
+def on_python(version: str) -> Check:
+    """Return the check of another version of Python."""
+    python = f".venv-{version}/bin/python"
+    if version == "3.12":
+        return Check(
+            f"python{version}",
+            (pytest(*ON_UVLOOP, python=python),),
+            needs=(f"env-{version}",),
+            environment={"ASYNC_CACHE_LOOP": "uvloop"},
+        )
+    return Check(f"python{version}", (pytest(*FAST, python=python),), needs=(f"env-{version}",))
+
+
+def measured(*arguments: str) -> tuple[str, ...]:
+    """Return the command that runs pytest and writes down which lines of the project were reached."""
+    return ("coverage", "run", f"--data-file={COVERAGE}/.coverage.suite", "-m", *pytest(*arguments)[2:])
 
 
 def need_frameworks() -> list[str]:

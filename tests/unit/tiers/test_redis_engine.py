@@ -118,7 +118,7 @@ def test_a_loop_that_was_closed_before_the_end_of_its_turn_is_forgotten(backend:
         loop.stop()
         backend.write(Record(A, b"1"), Moment(1, 1))
 
-    loops = [asyncio.new_event_loop() for _ in range(3)]
+    loops = [asyncio.SelectorEventLoop() for _ in range(3)]
     for loop in loops:
         loop.call_soon(loop.stop)
         task = loop.create_task(ask_and_stop(loop))
