@@ -37,16 +37,10 @@ LIMIT = 3600.0  # seconds for one command; a test that hangs is ended much earli
 COVERAGE = "build/coverage"
 FAST = ("tests/unit", "tests/spec", "tests/contract")
 UNTRACED = ("tiers", "agent_cache", "test_stateful.py")
-# Under measurement all takes two to three times as long, also what reaches nothing new in a thousand examples.
-UNMEASURED = (
-    "tests/unit/bench",
-    "tests/unit/test_codec_fuzz.py",
-    "tests/unit/test_policy.py",
-    "tests/unit/test_s3fifo.py",
-    "tests/unit/test_stable.py",
-)
-#: What the middle version runs, on the other event loop; the newest runs all that is fast, on asyncio's own.
-ON_UVLOOP = ("tests/spec", "tests/contract")
+#: What the middle version runs, on the other event loop; tiers have threads and processes of their own.
+ON_UVLOOP = ("tests/spec", "tests/contract", "--ignore=tests/spec/tiers")
+#: The version whose run is measured, if it is there: from 3.12 on that costs next to nothing, if it is by lines.
+MEASURED = "3.13"
 ADAPTERS = "src/agent_cache/integrations/[a-z]*.py"
 GUIDES = ("tests/docs", "tests/examples")
 
@@ -65,10 +59,10 @@ class Check:
 def known_checks(others: list[str]) -> list[Check]:
     """List every check, some of them on other versions of Python; the longest get their turn first."""
     return [
-        Check("suite", (measured(*FAST, *(f"--ignore={path}" for path in UNMEASURED)),)),
+        Check("suite", (measured(*FAST) if MEASURED not in others else pytest(*FAST),)),
         # Without measurement: what these reach, the suite reaches too.
         Check("races", (pytest("tests/races"),)),
-        Check("guides", (pytest(*GUIDES, *UNMEASURED),)),
+        Check("guides", (pytest(*GUIDES),)),
         *(Check(f"env-{version}", (make(f".venv-{version}/.stamp"),)) for version in others),
         # In debug mode each callback takes a traceback with it, and the search for examples has very many. What the
         # tiers do is done in threads and processes of theirs, and the tools of agents wait for nothing else.
@@ -95,7 +89,7 @@ def known_checks(others: list[str]) -> list[Check]:
                 ("coverage", "combine", "--quiet", "--keep", COVERAGE),
                 ("coverage", "report", f"--omit={ADAPTERS}"),
             ),
-            needs=("suite",),
+            needs=(f"python{MEASURED}" if MEASURED in others else "suite",),
         ),
         # In an environment that has the frameworks: what needs one, and is left out above.
         Check(
@@ -121,12 +115,14 @@ def on_python(version: str) -> Check:
             needs=(f"env-{version}",),
             environment={"ASYNC_CACHE_LOOP": "uvloop"},
         )
-    return Check(f"python{version}", (pytest(*FAST, python=python),), needs=(f"env-{version}",))
+    command = measured(*FAST, python=python) if version == MEASURED else pytest(*FAST, python=python)
+    return Check(f"python{version}", (command,), needs=(f"env-{version}",), environment={"COVERAGE_CORE": "sysmon"})
 
 
-def measured(*arguments: str) -> tuple[str, ...]:
+def measured(*arguments: str, python: str = "python") -> tuple[str, ...]:
     """Return the command that runs pytest and writes down which lines of the project were reached."""
-    return ("coverage", "run", f"--data-file={COVERAGE}/.coverage.suite", "-m", *pytest(*arguments)[2:])
+    run = (python, "-m", "coverage", "run", f"--data-file={COVERAGE}/.coverage.suite")
+    return (*run, "-m", *pytest(*arguments)[2:])
 
 
 def need_frameworks() -> list[str]:

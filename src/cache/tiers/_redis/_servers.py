@@ -145,6 +145,7 @@ def servers_of(
 
 def _servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) -> OneServer | Cluster:
     import redis.asyncio as library  # noqa: PLC0415 - it is an extra
+    from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415 - it is an extra
 
     if server is not None and (host is not None or port is not None):
         raise TypeError(f"host={shown(host)}, port={shown(port)}: the server was given already; pass one or the other")
@@ -159,7 +160,7 @@ def _servers_of(server: Any, host: Any, port: Any, options: Mapping[str, Any]) -
             raise ValueError(
                 f"url={_hidden(server)}: {_said_of(error)}. Pass one such as 'redis://localhost:6379/0'"
             ) from None
-    if isinstance(server, library.sentinel.Sentinel):
+    if isinstance(server, Sentinel):
         raise TypeError(f"{shown(server)} is no server: pass what its master_for('name of the service') returns")
     if server is not None:
         raise TypeError(
