@@ -177,7 +177,12 @@ class Batch(Flight):
     def send(self) -> None:
         """Call the loader with the keys collected so far."""
         self._stop_collecting()
-        if self.loads.can_begin():
+        try:
+            can_begin = self.loads.can_begin()
+        except BaseException as error:  # of a bus, or an interrupt: no key may wait for a batch that was never sent
+            self.fail(error)
+            raise
+        if can_begin:
             self.set_out()
         if self.flights:
             self.take_off()

@@ -139,7 +139,8 @@ class ThreadFlight(Flight):
                 if not backing.can_hear():
                     backing.tier.moment_blocking()
                 self.set_out()
-                backing.fetch_blocking((self,))
+                if self.moment is None and self.state != DONE:  # else who began it has asked, and was interrupted
+                    backing.fetch_blocking((self,))
                 if self.state == DONE:
                     return
             self.land(*context.run(self._load, recipe))

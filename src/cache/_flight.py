@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cache._arguments import shown
 from cache._eager import start_task
 from cache._entry import Failure
-from cache._lease import DONE, QUEUED, Lease, frame
+from cache._lease import DONE, QUEUED, RUNNING, Lease, frame
 from cache._recipe import NO_ARGUMENTS, Recipe
 from cache._step import step
 from cache._tier import Moment
@@ -273,8 +273,10 @@ class Flight(Lease):
                 if self.state == DONE:
                     return
                 self.loads.store.load_errors += 1
-                # An error has no result to compute its tags from: no invalidation of one would reach it.
-                ttl = self.loads.ttl_of_error(error) if self.undecided_in is None else None
+                # An error has no result to compute its tags from, and one from before the start rests on none: no
+                # invalidation would reach it.
+                rests = self.state == RUNNING and self.undecided_in is None
+                ttl = self.loads.ttl_of_error(error) if rests else None
                 try:
                     if ttl is None:
                         self.hand_up(self.deadline)

@@ -240,3 +240,55 @@ def test_a_thread_that_is_interrupted_while_it_waits_leaves_that_to_the_next() -
     other.join()
     assert found == ["a"]
     assert cache.peek("a") == "a"
+
+
+async def test_what_goes_wrong_before_a_load_has_begun_is_not_kept_for_it_rests_on_nothing() -> None:
+    tier, cache = made(cache_errors={OSError: 60.0})
+
+    async def broken() -> Moment | None:
+        raise OSError("no thread")
+
+    tier.moment = broken  # type: ignore[method-assign]  # as a tier whose thread cannot begin
+    with pytest.raises(OSError, match="no thread"):
+        await cache.get("a", lambda: "a", tags=("t",))
+    del tier.moment
+    tier.may_answer.set()
+    assert await cache.get("a", lambda: "a", tags=("t",)) == "a"
+
+
+async def test_a_bus_that_cannot_say_what_it_has_heard_fails_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    tier, cache = made(batch_window_ms=0)
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told_of: told.append(told_of))
+
+    def broken() -> bytes:
+        raise OSError("no memory")
+
+    monkeypatch.setattr(tier.line, "mark", broken)
+    with pytest.raises(OSError, match="no memory"):
+        await cache.get("a", batch_loader=lambda keys: keys)
+    assert [str(each["exception"]) for each in told] == ["no memory"]  # the loop hears of it, too
+
+
+def test_a_thread_that_takes_over_from_one_that_was_interrupted_does_not_ask_the_tier_again() -> None:
+    tier, cache = made()
+    found: list[str] = []
+
+    def load() -> str:
+        if other.ident is not None:
+            return "a"
+        other.start()
+        (board,) = cache._store.flights.values()
+        (flight,) = board.values()
+        assert isinstance(flight, ThreadFlight)
+        while len(flight.waiters) < 2:
+            time.sleep(0)
+        raise KeyboardInterrupt
+
+    other = threading.Thread(target=lambda: found.append(cache.get_blocking("a", load)))
+    with pytest.raises(KeyboardInterrupt):
+        cache.get_blocking("a", load)
+    other.join()
+    assert found == ["a"]
+    assert len(tier.asked) == 1  # for which the first has a lease, that is for the second now
+    assert len(tier.written) == 1

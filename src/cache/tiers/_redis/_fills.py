@@ -128,7 +128,7 @@ class Fills:
     def _let_go(self, address: Address, moment: Moment) -> bytes:
         """The token of the lease of this load; nothing if it has none, or the lease is one that came after it."""
         leased = self._leases.get(address)
-        if leased is None or leased.moment != moment:
+        if leased is None or leased.moment is not moment:  # others may be equal, if nothing has changed meanwhile
             return b""
         del self._leases[address]
         return leased.token

@@ -90,14 +90,14 @@ class Line:
                 await connection.connect()
                 if hasattr(connection._parser, "set_pubsub_push_handler"):  # which by default writes it into the log
                     connection._parser.set_pubsub_push_handler(_pass)
+            self._check_there()  # another line may have been lost meanwhile, and this one given up
             self._start(self._send(), self._receive())
             info = await self.ask("INFO", "server")
             self.is_of_cluster = b"_mode:cluster" in bytes(info)  # Redis and Valkey call it by two names
             run = _run_of(info)
             await self._ear.send_command("INFO", b"server", check_health=False)
             _check_same(run, _run_of(await self._ear.read_response(disable_decoding=True)))
-            for script in _scripts.ALL:
-                await self.ask("SCRIPT", "LOAD", script.text)
+            await asyncio.gather(*(self.ask("SCRIPT", "LOAD", script.text) for script in _scripts.ALL))
         except BaseException as error:  # an end in the middle of it, too: it is raised again
             self._end(error if isinstance(error, Exception) else LineLost("it was given up"), tell=False)
             self._close()  # it may have been over already, and has connected since
@@ -106,8 +106,7 @@ class Line:
     async def subscribe(self, channels: Sequence[bytes], command: str = "SUBSCRIBE") -> None:
         """Hear what is told in these channels from now on: each of them has been confirmed when this returns."""
         ear = self._ear
-        if self._is_over:  # else the library would connect again, and nobody would end that
-            raise LineLost("it is over")
+        self._check_there()  # else the library would connect again, and nobody would end that
         # Each by itself: of those of a cluster no two need be in one hash slot.
         await ear.send_packed_command(
             [part for channel in channels for part in ear.pack_command(command, channel)], check_health=False
@@ -116,8 +115,13 @@ class Line:
             answer = await ear.read_response(disable_decoding=True, push_request=True)
             if answer[:2] != [command.lower().encode(), channel]:
                 raise LineLost(f"a subscription was answered with {answer[:1]!r}")
+        self._check_there()
         self._last_heard = monotonic()
         self._start(self._listen())
+
+    def _check_there(self) -> None:
+        if self._is_over:
+            raise LineLost("it is over")
 
     def ask(self, *parts: Part) -> asyncio.Future[Any]:
         """Send a request, behind all others; its answer is to be awaited.
@@ -127,6 +131,7 @@ class Line:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._is_over:
             future.set_exception(LineLost("it is over"))
+            future.exception()
             return future
         # Texts as bytes, whatever encoding the client has been given for its own.
         self._packed += self._data.pack_command(*[each.encode() if isinstance(each, str) else each for each in parts])
@@ -216,6 +221,7 @@ class Line:
                 self._answered()
                 if not future.done():
                     future.set_exception(_kind_of(error)(f"{error}"))
+                    future.exception()  # who asked for it may have given up by the answer before
                 continue
             self._answered()
             if not future.done():

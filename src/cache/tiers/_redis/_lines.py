@@ -6,6 +6,7 @@ server goes away, or gives what it has to another, which one has what is asked a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -57,18 +58,20 @@ class Lines:
 
         """
         for connect, buckets in await self._servers.find(tags):
-            line = Line(connect, self._hear, self._one_lost, self._tally)
-            self._lines[line] = buckets
-            self._of |= dict.fromkeys(buckets, line)
-            await line.open()
-            if self._is_over:  # another was lost meanwhile
-                line.give_up(LineLost("it is over"))
-                raise LineLost("a line was lost while the others were opened")
-            if line.is_of_cluster and not self._servers.is_cluster:
-                raise LineLost(
-                    "it is one server of a cluster, and has a part of the keys: pass a client of the whole, such as "
-                    "redis.asyncio.RedisCluster(host=..., port=...)"
-                )
+            self._lines[Line(connect, self._hear, self._one_lost, self._tally)] = buckets
+        # At the same time, for there may be many, and far away.
+        opened = await asyncio.gather(*(line.open() for line in self._lines), return_exceptions=True)
+        for failed in opened:
+            if failed is not None:
+                raise failed
+        if self._is_over:
+            raise LineLost("a line was lost while the others were opened")
+        if not self._servers.is_cluster and any(line.is_of_cluster for line in self._lines):
+            raise LineLost(
+                "it is one server of a cluster, and has a part of the keys: pass a client of the whole, such as "
+                "redis.asyncio.RedisCluster(host=..., port=...)"
+            )
+        self._of = {bucket: line for line, buckets in self._lines.items() for bucket in buckets}
 
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines)

@@ -59,7 +59,8 @@ class Cluster:
         self._class = nodes[0].connection_class
         self._options = dict(nodes[0].connection_kwargs)
         #: Servers that may know where everything is; the next one to be asked is the first.
-        self._known = [(node.host, int(node.port)) for node in nodes]
+        self._named = [(node.host, int(node.port)) for node in nodes]
+        self._known = [*self._named]
         self.name = f"redis cluster at {nodes[0].host}:{nodes[0].port}"
         self._connector(*self._known[0])  # what a connection does not accept is refused here, and not in a thread
 
@@ -93,7 +94,9 @@ class Cluster:
                 continue
             ranges = [(first, last, self._place(nodes[0], place)) for first, last, *nodes in answer]
             now = [self._place(node, place) for _, _, *nodes in answer for node in nodes]
-            self._known = list(dict.fromkeys((*(each for each in self._known if each in now), *now, *self._known)))
+            # Those that are there now, and those that were named at first; the next to be asked before the others.
+            known = (*(each for each in self._known if each in now), *now, *self._named)
+            self._known = list(dict.fromkeys(known))
             return ranges
         raise LineLost(f"no server of the cluster says where everything is: {error}")
 
@@ -108,7 +111,7 @@ class Cluster:
                 connection._close()
 
     def _place(self, node: Any, asked: tuple[str, int]) -> tuple[str, int]:
-        host = (node[0] or b"").decode()  # the one that was asked may not know its own name
+        host = (node[0] or b"").decode().strip("?")  # the one that was asked may not know its own name
         place: tuple[str, int] = self._remap(host or asked[0], int(node[1]))
         return place
 
