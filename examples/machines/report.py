@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from examples.machines.figures import Figures
 
-RECOVERED: Final = 1 / 3
+RECOVERED: Final = 1 / 10
 """The least share of its hit rate that the cache must have again when the server is back."""
 
 
